@@ -1,0 +1,1 @@
+"""The markets, one module each; `optmarket.registry` finds them by name."""

@@ -1,0 +1,294 @@
+"""The fields of a one-buyer information market, and the exact arrays everything else is computed from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from optmarket.errors import InstanceError, ModelError
+from optmarket.instance import note
+from optmarket.numbers import Exact, NonnegativeExact, floats, to_one
+from optmarket.program import FloatArray, IntArray, NumberArray
+from optmarket.solution import read_text
+
+MAX_PROFILES = 4096
+Matrix = tuple[tuple[Exact, ...], ...]
+Measure = tuple[tuple[NonnegativeExact, ...], ...]
+
+
+class BuyerType(BaseModel):
+    """One type of buyer: how likely it is, what it knows, what it would do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: NonnegativeExact = Field(description="share of this type among buyers, at least 0; the weights sum to 1")
+    belief: tuple[NonnegativeExact, ...] | None = Field(
+        None, description="probability of each state, [one number a state], sums to 1; for a type with no data of its own to come"
+    )
+    joint: Measure | None = Field(
+        None,
+        description="instead of belief: probability of each state and context (what the type's own data will show), "
+        "[state][context], sums to 1",
+    )
+    value: NonnegativeExact = Field(Fraction(1), description="multiplies the type's payoffs, at least 0, in payoff units")
+    payoff: Matrix | None = Field(None, description="the type's own payoffs [state][action], instead of the market's")
+    name: str | None = Field(None, description="what to call the type in tables; default: its number")
+
+    @field_validator("belief")
+    @classmethod
+    def _belief_sums_to_one(cls, belief: tuple[Fraction, ...] | None, info: ValidationInfo) -> tuple[Fraction, ...] | None:
+        if belief is None:
+            return None
+        values, said = to_one(belief, "its entries")
+        if said:
+            note(info, f"belief: {said}")
+        return tuple(values)
+
+    @field_validator("joint")
+    @classmethod
+    def _joint_sums_to_one(
+        cls, joint: tuple[tuple[Fraction, ...], ...] | None, info: ValidationInfo
+    ) -> tuple[tuple[Fraction, ...], ...] | None:
+        if joint is None:
+            return None
+        contexts = len(joint[0]) if joint else 0
+        if contexts == 0 or any(len(row) != contexts for row in joint):
+            widths = [len(row) for row in joint]
+            raise ValueError(f"has rows of {widths} entries; each state's row has one per context, as many as the others")
+        values, said = to_one([entry for row in joint for entry in row], "its entries")
+        if said:
+            note(info, f"joint: {said}")
+        return tuple(tuple(values[k : k + contexts]) for k in range(0, len(values), contexts))
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.belief is None) == (self.joint is None):
+            raise ValueError("needs either belief (one number a state) or joint ([state][context]), and not both")
+        return self
+
+
+class Params(BaseModel):
+    """A one-buyer information market with finitely many types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    payoff: Literal["matching"] | Matrix = Field(
+        "matching",
+        description='"matching" (1 if the action is the state, else 0) or a matrix of payoffs [state][action], any sign',
+        examples=["matching"],
+        json_schema_extra={"template": True},
+    )
+    types: tuple[BuyerType, ...] = Field(
+        description="the buyer's possible types, a list of tables",
+        examples=[[{"weight": "1/2", "belief": ["1/4", "3/4"]}, {"weight": "1/2", "belief": ["3/5", "2/5"]}]],
+        min_length=1,
+    )
+    types_csv: str | None = Field(
+        None,
+        exclude=True,
+        description="instead of types: a csv file, relative to this one, one row a type: weight, one column of belief per state "
+        "(named as the state), and if wanted value and name",
+        examples=["types.csv"],
+    )
+    states: tuple[str, ...] | None = Field(
+        None, description="names of the states, in the order of beliefs and payoff rows", examples=[["low", "high"]]
+    )
+    actions: tuple[str, ...] | None = Field(
+        None, description="names of the actions, in the order of payoff columns", examples=[["sell", "buy"]]
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_csv(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict) or "types_csv" not in data:
+            return data
+        if "types" in data:
+            raise InstanceError("stands beside types; give one of the two", field="params.types_csv")
+        if not isinstance(data["types_csv"], str):
+            raise InstanceError('must be the name of a csv file, such as "types.csv"', field="params.types_csv")
+        folder = (info.context or {}).get("folder", Path())
+        types, states = _types_from_csv(Path(folder) / data["types_csv"], data.get("states"))
+        return {"states": states, **data, "types": types}
+
+    @field_validator("payoff", mode="before")
+    @classmethod
+    def _payoff_is_known(cls, payoff: Any) -> Any:
+        if isinstance(payoff, str) and payoff != "matching":
+            raise ValueError(f'is {payoff!r}; must be "matching" or a matrix of numbers [state][action]')
+        return payoff
+
+    @field_validator("types")
+    @classmethod
+    def _weights_sum_to_one(cls, types: tuple[BuyerType, ...], info: ValidationInfo) -> tuple[BuyerType, ...]:
+        values, said = to_one([buyer.weight for buyer in types], "weights")
+        if said is None:
+            return types
+        note(info, said)
+        return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
+
+    @model_validator(mode="after")
+    def _shapes_agree(self) -> Self:
+        def states_of(buyer: BuyerType) -> int:
+            return len(buyer.belief or buyer.joint or ())
+
+        states = len(self.states) if self.states else states_of(self.types[0])
+        origin = "states names" if self.states else "the first type has"
+        for k, buyer in enumerate(self.types):
+            if states_of(buyer) != states:
+                field = f"params.types[{k}].{'belief' if buyer.belief is not None else 'joint'}"
+                raise InstanceError(f"is for {states_of(buyer)} states; {origin} {states}, and all must agree", field=field)
+        own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(self.types) if buyer.payoff is not None]
+        shared = [] if self.payoff == "matching" else [("params.payoff", self.payoff)]
+        actions = len(self.actions) if self.actions else states if self.payoff == "matching" else len(self.payoff[0])
+        for field, matrix in [*shared, *own]:
+            shape = [len(row) for row in matrix]
+            if len(shape) != states or any(width != actions for width in shape):
+                given = f"{len(shape)} x {shape[0]}" if len(set(shape)) == 1 else f"rows of {shape} entries"
+                raise InstanceError(f"is {given}; must be {states} states x {actions} actions", field=field)
+        if self.payoff == "matching" and len(own) < len(self.types) and actions != states:
+            raise InstanceError(f"names {actions} actions; matching payoffs have one per state, {states}", field="params.actions")
+        for field, names in (("states", self.states), ("actions", self.actions)):
+            if names and len(set(names)) != len(names):
+                raise InstanceError("names one twice; each name must differ", field=f"params.{field}")
+        contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in self.types)
+        if actions**contexts > MAX_PROFILES:
+            raise ModelError(
+                f"has {actions} actions and {contexts} contexts: {actions}^{contexts} = {actions**contexts:,} recommendations a "
+                f"type; at most {MAX_PROFILES:,} are supported",
+                field="params.types",
+            )
+        return self
+
+
+def _types_from_csv(path: Path, states: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    """Types and state names from a csv file: weight, belief columns named as the states, and perhaps value and name."""
+    reader = csv.DictReader(io.StringIO(read_text(path)), skipinitialspace=True)
+    header = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = header
+    named = [name for name in header if name not in {"weight", "value", "name"}]
+    if "weight" not in header or not named or "" in header or len(set(header)) != len(header):
+        raise InstanceError(
+            f"has columns {', '.join(header)}; must be weight, one per state and perhaps value and name, all different",
+            file=str(path),
+        )
+    if states is not None and list(states) != named:
+        wanted = ", ".join(map(str, states))
+        raise InstanceError(f"has states {', '.join(named)} in its columns; the instance names {wanted}", file=str(path))
+    types = []
+    for line, row in enumerate(reader, start=2):
+        if None in row or None in row.values():
+            raise InstanceError(f"line {line} has not {len(header)} entries as the header has", file=str(path))
+        types.append({"belief": [row[state] for state in named], **{k: row[k] for k in header if k not in named}})
+    if not types:
+        raise InstanceError("has no types; one row a type below the header", file=str(path))
+    return types, named
+
+
+@dataclass(frozen=True)
+class Market:
+    """Arrays of a market, exact, with floats beside them.
+
+    T types, W states, K contexts (types with fewer are padded with contexts of measure zero), A actions, S = A^K profiles.
+    Payoffs are normalised without changing anybody's choice: the worst action in a state pays 0, and all are divided by
+    `scale`, a power of two at least the largest.
+
+    Attributes
+    ----------
+    states, actions, names : tuple of str
+    weight : object array, shape (T,)
+    joint : object array, shape (T, W, K)
+    payoff : object array, shape (T, W, A)
+        As given, the type's value included; in payoff units.
+    """
+
+    states: tuple[str, ...]
+    actions: tuple[str, ...]
+    names: tuple[str, ...]
+    weight: NumberArray
+    joint: NumberArray
+    payoff: NumberArray
+
+    @classmethod
+    def of(cls, params: Params) -> Market:
+        """Arrays of validated parameters."""
+        types = params.types
+        n_states = len(types[0].belief or types[0].joint or ())
+        contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in types)
+        joint = np.full((len(types), n_states, contexts), Fraction(0), dtype=object)
+        for k, buyer in enumerate(types):
+            rows = buyer.joint or tuple((entry,) for entry in buyer.belief or ())
+            joint[k, :, : len(rows[0])] = rows
+        identity = tuple(tuple(Fraction(int(a == w)) for a in range(n_states)) for w in range(n_states))
+        shared = identity if params.payoff == "matching" else params.payoff
+        payoff = np.array([buyer.payoff or shared for buyer in types], dtype=object)
+        payoff = payoff * np.array([buyer.value for buyer in types], dtype=object)[:, None, None]
+        states = params.states or tuple(f"state {w + 1}" for w in range(n_states))
+        prefix = "act"
+        n_actions = payoff.shape[2]
+        actions = params.actions or tuple(f"{prefix} {a + 1}" for a in range(n_actions))
+        if params.actions is None and params.states is not None and n_actions == n_states and params.payoff == "matching":
+            actions = tuple(f"{prefix} {state}" for state in params.states)
+        weight = np.array([buyer.weight for buyer in types], dtype=object)
+        names = tuple(buyer.name or str(k + 1) for k, buyer in enumerate(types))
+        return cls(states, actions, names, weight, joint, payoff)
+
+    @cached_property
+    def active(self) -> IntArray:
+        """Types of positive weight; the others choose from what these are sold."""
+        return np.flatnonzero(self.weight != 0)
+
+    @cached_property
+    def scale(self) -> Fraction:
+        """A power of two, at least the largest payoff above a state's worst; 1 if all payoffs are 0."""
+        largest = (self.payoff - self.payoff.min(axis=2, keepdims=True)).max()
+        if not largest:
+            return Fraction(1)
+        power: Fraction = Fraction(2) ** (largest.numerator.bit_length() - largest.denominator.bit_length() - 1)
+        while power < largest:
+            power *= 2
+        return power
+
+    @cached_property
+    def profiles(self) -> IntArray:
+        """The action each profile recommends in each context, shape (S, K), first context slowest."""
+        contexts, actions = self.joint.shape[2], self.payoff.shape[2]
+        return np.indices((actions,) * contexts).reshape(contexts, -1).T
+
+    @cached_property
+    def product(self) -> NumberArray:
+        """Measure times normalised payoff, shape (T, W, K, A), at least 0."""
+        payoff = (self.payoff - self.payoff.min(axis=2, keepdims=True)) / self.scale
+        return np.asarray(self.joint[:, :, :, None] * payoff[:, :, None, :])
+
+    @cached_property
+    def gain(self) -> NumberArray:
+        """Normalised payoff of following a profile, by state, shape (T, W, S)."""
+        contexts = np.arange(self.profiles.shape[1])
+        return np.asarray(self.product[:, :, contexts, self.profiles].sum(axis=3))
+
+    @cached_property
+    def outside(self) -> NumberArray:
+        """Normalised payoff without buying, shape (T,)."""
+        return np.asarray(self.product.sum(axis=1).max(axis=2).sum(axis=1))
+
+    @cached_property
+    def full(self) -> NumberArray:
+        """Normalised payoff with full information, shape (T,)."""
+        return np.asarray(self.product.max(axis=3).sum(axis=(1, 2)))
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """`weight` in floats."""
+        return floats(self.weight)
+
+    def profile_names(self) -> tuple[str, ...]:
+        """Each profile in words: the action, or the actions by context joined by a bar."""
+        return tuple(" | ".join(self.actions[a] for a in profile) for profile in self.profiles)

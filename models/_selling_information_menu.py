@@ -1,0 +1,276 @@
+"""Menus of experiments: what buyers choose from them, what that earns, and how a program's point becomes a menu."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from optmarket.errors import InstanceError
+from optmarket.instance import translate
+from optmarket.models._selling_information_market import Market
+from optmarket.numbers import Exact, floats, shown
+from optmarket.program import FloatArray, IntArray
+
+SAME_ITEM = 1e-9
+TIE = 1e-12
+ROUNDING = 1e-13
+DISCOUNTS = (0.0, *(10.0**-k for k in range(12, 2, -1)))
+BLOCK_BYTES = 2**26
+NOTHING = -1
+
+
+class Item(BaseModel):
+    """One line of a menu."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    experiment: tuple[tuple[Exact, ...], ...] = Field(
+        description="probability of each signal in each state, [state][signal]; each row at least 0 and sums to 1"
+    )
+    price: Exact = Field(description="price, in payoff units")
+
+    @field_validator("experiment")
+    @classmethod
+    def _stochastic(cls, experiment: tuple[tuple[Fraction, ...], ...]) -> tuple[tuple[Fraction, ...], ...]:
+        widths = [len(row) for row in experiment]
+        if len(set(widths)) != 1 or widths[0] == 0:
+            raise ValueError(f"has rows of {widths} entries; each state's row has one per signal, as many as the others")
+        for state, row in enumerate(experiment):
+            if min(row) < 0:
+                raise ValueError(f"has {shown(min(row))} in the row of state {state + 1}; a probability is at least 0")
+            if abs(sum(row, Fraction(0)) - 1) > Fraction(1, 10**9):
+                raise ValueError(f"has a row of state {state + 1} that sums to {shown(sum(row))}; must sum to 1")
+        return experiment
+
+
+class Mechanism(BaseModel):
+    """A menu, or with an assignment a direct mechanism whose signals are recommended profiles of actions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: tuple[Item, ...] = Field(description="what is for sale; buying nothing for nothing is always possible")
+    assignment: tuple[int | None, ...] | None = Field(
+        None, description="for a direct mechanism: the item of each type, counted from 0, null for nothing"
+    )
+
+
+@dataclass(frozen=True)
+class Menu:
+    """Arrays of a menu, in payoff units.
+
+    Attributes
+    ----------
+    experiment : array, shape (M, W, N)
+        Items with fewer signals are padded with signals that are never sent.
+    price : array, shape (M,)
+    assignment : array of int, shape (T,), or None
+        For a direct mechanism the item of each type, `NOTHING` for none; then N = A^K and signals are profiles.
+    """
+
+    experiment: FloatArray
+    price: FloatArray
+    assignment: IntArray | None = None
+
+    @classmethod
+    def read(cls, market: Market, data: Mapping[str, Any]) -> Menu:
+        """Check a mechanism against a market.
+
+        Raises
+        ------
+        InstanceError
+            With the field that does not fit.
+        """
+        try:
+            given = Mechanism.model_validate(data)
+        except ValidationError as error:
+            raise translate(error, Mechanism, file=None, prefix="") from error
+        states, profiles = len(market.states), len(market.profiles)
+        for k, item in enumerate(given.items):
+            if len(item.experiment) != states:
+                raise InstanceError(
+                    f"has {len(item.experiment)} rows; the market has {states} states", field=f"items[{k}].experiment"
+                )
+        signals = max((len(item.experiment[0]) for item in given.items), default=profiles)
+        experiment = np.zeros((len(given.items), states, signals))
+        for k, item in enumerate(given.items):
+            rows = floats(item.experiment)
+            experiment[k, :, : rows.shape[1]] = rows
+        price = floats([item.price for item in given.items]) if given.items else np.zeros(0)
+        if given.assignment is None:
+            return cls(experiment, price)
+        if len(given.assignment) != len(market.names):
+            raise InstanceError(
+                f"has {len(given.assignment)} entries; the market has {len(market.names)} types", field="assignment"
+            )
+        for k, place in enumerate(given.assignment):
+            if place is not None and not 0 <= place < len(given.items):
+                raise InstanceError(f"is {place}; the items are 0 to {len(given.items) - 1}", field=f"assignment[{k}]")
+        if any(len(item.experiment[0]) != profiles for item in given.items):
+            raise InstanceError(
+                f"has items of other than {profiles} signals; with an assignment signals are recommended actions, one per "
+                "profile of actions by context",
+                field="items",
+            )
+        return cls(
+            experiment, price, np.array([NOTHING if place is None else place for place in given.assignment], dtype=np.int64)
+        )
+
+    @classmethod
+    def nothing(cls, market: Market) -> Menu:
+        """The menu that sells nothing."""
+        shape = (0, len(market.states), len(market.profiles))
+        return cls(np.zeros(shape), np.zeros(0), np.full(len(market.names), NOTHING))
+
+    def as_mechanism(self) -> dict[str, Any]:
+        """The mechanism of a solution file."""
+        items = [{"experiment": e.tolist(), "price": float(t)} for e, t in zip(self.experiment, self.price, strict=True)]
+        if self.assignment is None:
+            return {"items": items}
+        return {"items": items, "assignment": [None if place == NOTHING else int(place) for place in self.assignment]}
+
+
+def values(product: FloatArray, experiment: FloatArray) -> FloatArray:
+    """What each experiment is worth to each type that acts best on it, the outside option not deducted.
+
+    Parameters
+    ----------
+    product : array, shape (T, W, K, A)
+        Measure times payoff.
+    experiment : array, shape (M, W, N)
+
+    Returns
+    -------
+    array, shape (T, M)
+    """
+    types, states, contexts, actions = product.shape
+    items, _, signals = experiment.shape
+    flat = np.moveaxis(experiment, 1, 0).reshape(states, -1)
+    result = np.zeros((types, items))
+    step = max(1, BLOCK_BYTES // (8 * max(1, items * signals * contexts * actions)))
+    for start in range(0, types, step):
+        block = product[start : start + step]
+        payoff = np.moveaxis(block, 1, 3).reshape(-1, states) @ flat
+        best = payoff.reshape(len(block), contexts, actions, items * signals).max(axis=2)
+        result[start : start + step] = best.reshape(len(block), contexts, items, signals).sum(axis=(1, 3))
+    return result
+
+
+def choose(value: FloatArray, outside: FloatArray, price: FloatArray, tie: float, *, for_seller: bool) -> IntArray:
+    """The item each type takes, `NOTHING` if none: the best for it, and among those within `tie` of it the dearest or cheapest.
+
+    Parameters
+    ----------
+    value : array, shape (T, M)
+    outside : array, shape (T,)
+    price : array, shape (M,)
+    """
+    types = len(value)
+    utility = np.column_stack([np.zeros(types), value - outside[:, None] - price])
+    near = utility >= utility.max(axis=1, keepdims=True) - tie
+    prices = np.concatenate([[0.0], price])
+    pick = np.where(near, prices, -np.inf).argmax(axis=1) if for_seller else np.where(near, prices, np.inf).argmin(axis=1)
+    return np.asarray(pick - 1)
+
+
+def earned(weight: FloatArray, price: FloatArray, choice: IntArray) -> float:
+    """Expected revenue of a choice."""
+    return math.fsum(weight * np.concatenate([price, [0.0]])[choice])
+
+
+def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, discount: bool) -> tuple[Menu, float]:
+    """A direct mechanism from a program's point, and what it surely earns.
+
+    Parameters
+    ----------
+    market : Market
+    experiment : array, shape (types of positive weight, W, S)
+    price : array, shape (types of positive weight,)
+        Normalised.
+    discount : bool
+        Cut all prices by the small common share that earns most when every tie goes against the seller. Without it ties go to
+        the seller, as the definition of revenue has it.
+
+    Returns
+    -------
+    menu : Menu
+        In payoff units: the items somebody buys, each type's item recommending what the type then does.
+    revenue : float
+        In payoff units; with `discount` a lower bound on the optimum, rounding included.
+    """
+    scale, weight = float(market.scale), market.weights
+    product, outside = floats(market.product), floats(market.outside)
+    items, prices = _distinct(_stochastic(experiment), price)
+    value = values(product, items)
+    best, choice, best_prices = -1.0, np.full(len(weight), NOTHING), prices
+    for share in DISCOUNTS if discount else (0.0,):
+        cut = prices * (1 - share)
+        tried = choose(value, outside, cut, ROUNDING if discount else TIE, for_seller=not discount)
+        revenue = earned(weight, cut, tried)
+        if revenue > best:
+            best, choice, best_prices = revenue, tried, cut
+    # a posted number is a float: round it in payoff units
+    menu = _relabelled(product, market.profiles, items, best_prices * scale, choice)
+    return menu, math.nextafter(best * scale * (1 - 1e-15), -math.inf) if discount else best * scale
+
+
+def surely_earned(market: Market, experiment: FloatArray, price: FloatArray) -> float:
+    """Normalised revenue of `direct_menu` with its discount: a lower bound on the optimum."""
+    return direct_menu(market, experiment, price, discount=True)[1] / float(market.scale)
+
+
+def _stochastic(experiment: FloatArray) -> FloatArray:
+    """Rows made exactly stochastic but for rounding: the solver's feasibility tolerance removed."""
+    clean = np.where(np.abs(experiment) < 1e-11, 0.0, np.clip(experiment, 0.0, 1.0))
+    return np.asarray(clean / clean.sum(axis=2, keepdims=True))
+
+
+def _distinct(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Items that differ by more than `SAME_ITEM` in some entry."""
+    points = np.column_stack([experiment.reshape(len(price), -1), price])
+    rounded = np.unique(np.round(points / SAME_ITEM) * SAME_ITEM, axis=0, return_index=True)[1]
+    points = points[rounded]
+    pairs = cKDTree(points).query_pairs(SAME_ITEM, p=np.inf, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
+    _, first = np.unique(connected_components(graph, directed=False)[1], return_index=True)
+    kept = rounded[first]
+    order = np.lexsort((kept, price[kept]))
+    return experiment[kept[order]], price[kept[order]]
+
+
+def _relabelled(product: FloatArray, profiles: IntArray, experiment: FloatArray, price: FloatArray, choice: IntArray) -> Menu:
+    """The direct mechanism of a choice: each type's signals renamed to what it does after them, identical items merged."""
+    n_profiles = len(profiles)
+    place = product.shape[3] ** np.arange(profiles.shape[1])[::-1]
+    assignment = np.full(len(choice), NOTHING)
+    made: dict[tuple[int, tuple[int, ...]], int] = {}
+    items: list[FloatArray] = []
+    prices: list[float] = []
+    for item in np.unique(choice[choice != NOTHING]):
+        buyers = np.flatnonzero(choice == item)
+        payoff = np.tensordot(product[buyers], experiment[item], axes=(1, 0))
+        followed = np.take_along_axis(
+            payoff, np.broadcast_to(profiles.T[None, :, None, :], (len(buyers), len(place), 1, n_profiles)), 2
+        )
+        obeys = followed[:, :, 0, :] >= payoff.max(axis=2) - TIE
+        action = np.where(obeys, profiles.T, payoff.argmax(axis=2))
+        reply = (action * place[:, None]).sum(axis=1)
+        for replies in np.unique(reply, axis=0):
+            relabelled = np.zeros_like(experiment[item])
+            np.add.at(relabelled.T, replies, experiment[item].T)
+            key = (int(item), tuple(np.where(experiment[item].any(axis=0), replies, -1).tolist()))
+            if key not in made:
+                made[key] = len(items)
+                items.append(relabelled)
+                prices.append(float(price[item]))
+            assignment[buyers[(reply == replies).all(axis=1)]] = made[key]
+    shape = (len(items), product.shape[1], n_profiles)
+    return Menu(np.array(items).reshape(shape), np.array(prices), assignment)

@@ -1,0 +1,153 @@
+"""Selling information to one buyer.
+
+Setting
+-------
+States w, actions a. A buyer's type r has weight f_r, a joint measure mu_r[w, c] of the state and of the context c its own data
+will show (one context: a belief), and payoffs u_r[w, a]; "matching" pays its value v_r if the action is the state. The seller
+posts a menu of experiments pi[w, s] and prices t. An experiment is worth ``V_r(pi) = sum_s sum_c max_a sum_w mu_r[w, c]
+pi[w, s] u_r[w, a]`` to type r, no purchase ``o_r = sum_c max_a sum_w mu_r[w, c] u_r[w, a]``, and full information ``F_r``.
+
+Timing
+------
+The seller posts the menu; the buyer, knowing its type, buys an item or nothing; the state and the context are drawn; the buyer
+sees signal and context and acts.
+
+Program
+-------
+One item per type, whose signals are recommended actions, one per context (profiles). Maximise ``sum f_r t_r`` subject to
+``gain_r(pi_r) - t_r >= o_r`` (individual rationality) and ``gain_r(pi_r) - t_r >= V_r(pi_q) - t_q`` for all r, q (incentives:
+misreporting, disobeying, and both), where gain_r is the payoff of obeying. Prices in [0, F_r - o_r] are without loss.
+
+Closed forms
+------------
+- One type: F - o.
+- Two states, matching payoffs of one value, no contexts: with theta the probability of the first state and F its distribution,
+  the optimum is ``max_m cav[y Pr(theta >= y)](m) + cav[-(1 - z) Pr(theta > z)](m as the mass of 1 - z)``, the concave envelopes
+  taken over points (theta_k, .) and the ends; exact for any finite set of types.
+- Selling full information alone at the best posted price is a lower bound, the total value of information an upper one.
+
+Where the source is wrong
+-------------------------
+See docs/selling-information.md: the printed optimum of setting B is too low, and incentives must rule out misreporting and
+disobeying together except for two states, two actions, one context and matching payoffs.
+
+References
+----------
+.. [1] Bergemann, Bonatti, Smolin, "The Design and Price of Information", American Economic Review 108 (2018).
+.. [2] Ravindranath, Jiang, Parkes, "Data Market Design through Deep Learning", NeurIPS 2023.
+"""
+
+from __future__ import annotations
+
+import time
+
+from optmarket import highs
+from optmarket.certificate import prove
+from optmarket.models._selling_information_market import BuyerType, Market, Params
+from optmarket.models._selling_information_menu import Menu, direct_menu, surely_earned
+from optmarket.models._selling_information_program import Deviations, build
+from optmarket.models._selling_information_report import audit, quantities, tables
+from optmarket.models._selling_information_theory import theory
+from optmarket.numbers import floats
+from optmarket.program import LinearProgram
+from optmarket.registry import ModelSpec
+from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
+
+__all__ = ["MODEL", "BuyerType", "Params", "audit", "program", "solve", "tables", "theory"]
+
+
+def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram:
+    """The market's linear program, in payoffs divided by a power of two (1 for matching payoffs of value 1).
+
+    Parameters
+    ----------
+    params : Params
+    exact : bool
+        Coefficients as Fractions.
+    deviations : {"double", "separate", "misreport"}
+        What the mechanism must withstand: misreporting and disobeying together (the market's program), each alone, or only
+        misreporting by buyers who always obey. The last two are relaxations, for comparison.
+
+    Raises
+    ------
+    ModelError
+        If it does not fit in memory.
+    """
+    return build(Market.of(params), exact=exact, deviations=deviations)
+
+
+def solve(params: Params, options: Options | None = None) -> Answer:
+    """The revenue-maximising menu.
+
+    Parameters
+    ----------
+    params : Params
+    options : Options, optional
+        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed).
+
+    Raises
+    ------
+    ModelError
+        If the program does not fit in memory.
+    SolverError
+        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
+    """
+    options = options or Options()
+    start = time.perf_counter()
+    market = Market.of(params)
+    scale = float(market.scale)
+    method = "full" if options.method == "full" else "cuts"
+    linear = build(market, exact=options.exact)
+    experiment, price = linear.variables["experiment"], linear.variables["price"]
+    if method == "full":
+        linear = linear.listed()
+    result = highs.solve(linear, options, incumbent=lambda x: surely_earned(market, x[experiment], x[price]))
+    exact = None
+    if result.x is None:
+        menu, lower = Menu.nothing(market), 0.0
+        upper = result.bound * scale
+    elif options.exact and result.status is Status.OPTIMAL and result.basis is not None:
+        proof = prove(linear, result.rows, result.basis)
+        exact = proof.value * market.scale
+        menu, _ = direct_menu(market, floats(proof.x[experiment]), floats(proof.x[price]), discount=False)
+        lower = upper = float(exact)
+    else:
+        menu, lower = direct_menu(market, result.x[experiment], result.x[price], discount=True)
+        upper = result.bound * scale
+    gap = (upper - lower) / max(scale, abs(upper))
+    status = result.status
+    if status in {Status.OPTIMAL, Status.TIME_LIMIT}:
+        reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
+        status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
+    return Answer(
+        status=status,
+        mechanism=menu.as_mechanism(),
+        quantities=quantities(market, menu),
+        certificate=Certificate(lower, upper, gap, result.blocks),
+        exact=exact,
+        method=method,
+        run={
+            "solver": "HiGHS",
+            "version": highs.VERSION,
+            "seconds": time.perf_counter() - start,
+            "rounds": result.rounds,
+            "iterations": result.iterations,
+            "rows": len(result.rows),
+            "columns": linear.columns,
+        },
+    )
+
+
+MODEL = ModelSpec(
+    name="selling-information",
+    title="Selling information to one buyer",
+    source="Bergemann, Bonatti and Smolin 2018; Ravindranath, Jiang and Parkes 2023",
+    objective="revenue",
+    methods=("auto", "cuts", "full"),
+    params=Params,
+    solve=solve,
+    program=program,
+    audit=audit,
+    theory=theory,
+    tables=tables,
+)

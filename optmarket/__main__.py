@@ -1,0 +1,8 @@
+"""`python -m optmarket`: the same as the command `optmarket`."""
+
+import sys
+
+from optmarket.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""Solve a `LinearProgram` with HiGHS, its families' rows separated on demand and the solver warm-started.
+
+The matrix is passed once and later rows are added in one batch a round. Nothing the solver says is taken on trust: what
+leaves this module are a point, multipliers and a basis, and `optmarket.certificate` judges them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+
+from optmarket.certificate import Basis, safe_bound
+from optmarket.errors import SolverError
+from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
+from optmarket.solution import BlockReport, Options, Progress, Status
+
+FEASIBILITY = 1e-9
+VERSION = highspy.Highs().version()
+
+STATUS = {
+    highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,
+    highspy.HighsModelStatus.kModelEmpty: Status.OPTIMAL,
+    highspy.HighsModelStatus.kInfeasible: Status.INFEASIBLE,
+    highspy.HighsModelStatus.kUnbounded: Status.UNBOUNDED,
+    highspy.HighsModelStatus.kTimeLimit: Status.TIME_LIMIT,
+    highspy.HighsModelStatus.kInterrupt: Status.INTERRUPTED,
+}
+_BASIC = highspy.HighsBasisStatus.kBasic
+_LOWER = highspy.HighsBasisStatus.kLower
+
+
+@dataclass(frozen=True)
+class LpResult:
+    """What a solve leaves behind.
+
+    Attributes
+    ----------
+    status : Status
+        ``optimal`` when the last restricted program was solved and no row of any family fails by more than `FEASIBILITY`.
+    x : array, shape (columns,), or None
+        The last point, the best one there is if the solve was stopped.
+    rows : Rows
+        All rows listed in the end, static blocks first.
+    multipliers : array, shape (rows,)
+        Change of the objective per unit of a row's bound, from the last restricted program solved to the end; 0 elsewhere.
+    bound : float
+        The tightest safe bound on the objective seen: an upper one when maximising, a lower one when minimising.
+    basis : Basis or None
+        Of the last restricted program, if it was solved to the end.
+    blocks : dict of BlockReport
+    rounds, iterations : int
+    violation : float
+        Largest violation of a family's row at `x`.
+    """
+
+    status: Status
+    x: FloatArray | None
+    rows: Rows
+    multipliers: FloatArray
+    bound: float
+    basis: Basis | None
+    blocks: dict[str, BlockReport]
+    rounds: int
+    iterations: int
+    violation: float
+
+
+class _Session:
+    """One HiGHS model that only grows."""
+
+    def __init__(self, program: LinearProgram, rows: Rows, options: Options) -> None:
+        self.highs = highspy.Highs()
+        settings = {
+            "output_flag": False,
+            "primal_feasibility_tolerance": FEASIBILITY,
+            "dual_feasibility_tolerance": FEASIBILITY,
+            "threads": options.threads,
+        }
+        highspy.Highs.resetGlobalScheduler(True)  # else the number of threads of an earlier solve stays in force
+        for name, value in settings.items():
+            self._must(self.highs.setOptionValue(name, value), f"setting {name}")
+        self.highs.HandleUserInterrupt = True
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = program.columns, len(rows)
+        lp.sense_ = highspy.ObjSense.kMaximize if program.sense == "max" else highspy.ObjSense.kMinimize
+        lp.offset_ = program.offset
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = map(_floats, (program.objective, program.lower, program.upper))
+        lp.row_lower_, lp.row_upper_ = _floats(rows.lower), _floats(rows.upper)
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = rows.start.astype(np.int32)
+        lp.a_matrix_.index_ = rows.index.astype(np.int32)
+        lp.a_matrix_.value_ = _floats(rows.value)
+        self._must(self.highs.passModel(lp), "passing the program")
+
+    def add(self, rows: Rows) -> None:
+        status = self.highs.addRows(
+            len(rows),
+            _floats(rows.lower),
+            _floats(rows.upper),
+            len(rows.index),
+            rows.start[:-1].astype(np.int32),
+            rows.index.astype(np.int32),
+            _floats(rows.value),
+        )
+        self._must(status, "adding rows")
+
+    def run(self, seconds: float | None) -> tuple[Status, bool]:
+        """Solve; on Ctrl-C stop the solver first. Returns the status and whether it was Ctrl-C."""
+        if seconds is not None:
+            # the solver's clock runs on from solve to solve
+            limit = self.highs.getRunTime() + max(seconds, 0.0)
+            self._must(self.highs.setOptionValue("time_limit", limit), "setting time_limit")
+        interrupted = False
+        self.highs.startSolve()
+        while True:
+            try:
+                done, _ = self.highs.wait(0.1)
+                if done:
+                    break
+            except KeyboardInterrupt:
+                interrupted = True
+                self.highs.cancelSolve()
+        model_status = self.highs.getModelStatus()
+        if model_status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            # presolve cannot tell which; without it the simplex method can
+            self._must(self.highs.setOptionValue("presolve", "off"), "switching presolve off")
+            return self.run(seconds)
+        return STATUS.get(model_status, Status.FAILED), interrupted
+
+    def point(self) -> FloatArray | None:
+        solution = self.highs.getSolution()
+        return np.array(solution.col_value) if solution.value_valid else None
+
+    def multipliers(self) -> FloatArray:
+        return np.array(self.highs.getSolution().row_dual)
+
+    def basis(self) -> Basis | None:
+        basis = self.highs.getBasis()
+        if not basis.valid:
+            return None
+
+        def sides(statuses: list[highspy.HighsBasisStatus]) -> IntArray:
+            return np.array([0 if s == _BASIC else -1 if s == _LOWER else 1 for s in statuses], dtype=np.int64)
+
+        return Basis(sides(basis.col_status), sides(basis.row_status))
+
+    def iterations(self) -> int:
+        return max(int(self.highs.getInfo().simplex_iteration_count), 0)
+
+    @staticmethod
+    def _must(status: highspy.HighsStatus, what: str) -> None:
+        if status == highspy.HighsStatus.kError:
+            raise SolverError(f"HiGHS refused {what}")
+
+
+def _floats(values: NumberArray) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def solve(
+    program: LinearProgram,
+    options: Options | None = None,
+    *,
+    incumbent: Callable[[FloatArray], float] | None = None,
+    unit: float = 1.0,
+) -> LpResult:
+    """Solve a linear program.
+
+    Parameters
+    ----------
+    program : LinearProgram
+    options : Options, optional
+        ``gap``, ``time_limit``, ``threads`` and ``progress`` are used.
+        To have every row listed instead of separated, pass ``program.listed()``.
+    incumbent : callable, optional
+        Maps a point to the value of some feasible solution near it: with ``options.gap`` the solve stops when it comes that
+        close to the bound.
+    unit : float
+        The gap is relative to max(unit, abs(bound)).
+
+    Returns
+    -------
+    LpResult
+
+    Raises
+    ------
+    SolverError
+        If the solver refuses the program or ends in a state that says nothing.
+    """
+    options = options or Options()
+    start = time.perf_counter()
+    families = program.families
+    batches: dict[str, list[Rows]] = {name: [rows] for name, rows in program.rows.items()}
+    for name, family in families.items():
+        batches[name] = [family.seed()]
+    order: list[tuple[str, Rows]] = [(name, rows) for name, parts in batches.items() for rows in parts]
+    session = _Session(program, Rows.join(rows for _, rows in order), options)
+
+    x: FloatArray | None = None
+    multipliers = np.zeros(0)
+    bound = np.inf if program.sense == "max" else -np.inf
+    better = min if program.sense == "max" else max
+    basis: Basis | None = None
+    violation = 0.0
+    worst = dict.fromkeys(families, 0.0)
+    rounds = iterations = 0
+    while True:
+        left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
+        status, interrupted = session.run(left)
+        rounds += 1
+        if interrupted:
+            status = Status.INTERRUPTED
+        if status is Status.FAILED:
+            raise SolverError(f"HiGHS ended with {session.highs.modelStatusToString(session.highs.getModelStatus())!r}")
+        if status is not Status.OPTIMAL:
+            if x is None and status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+                x = session.point()
+            break
+        steps = session.iterations()
+        iterations += steps
+        x, multipliers, basis = session.point(), session.multipliers(), session.basis()
+        if x is None:
+            raise SolverError("HiGHS calls the program optimal but gives no point")
+        bound = better(bound, safe_bound(program, Rows.join(rows for _, rows in order), multipliers))
+        found: list[tuple[str, Rows]] = []
+        try:
+            for name, family in families.items():
+                rows, largest = family.separate(x, FEASIBILITY)
+                worst[name] = float(largest)
+                if len(rows):
+                    found.append((name, rows))
+            violation = max(worst.values(), default=0.0)
+            if options.progress is not None:
+                listed = sum(len(rows) for _, rows in order)
+                options.progress(Progress(rounds, listed, bound, violation, time.perf_counter() - start))
+            if not found:
+                break
+            if options.gap is not None and incumbent is not None:
+                value = incumbent(x)
+                if abs(bound - value) <= options.gap * max(unit, abs(bound)):
+                    break
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+            break
+        if rounds > 1 and steps == 0:
+            # the rows added last already held within the solver's own tolerance: nothing more to gain
+            break
+        for name, rows in found:
+            session.add(rows)
+            order.append((name, rows))
+
+    listed_rows = Rows.join(rows for _, rows in order)
+    if len(multipliers) < len(listed_rows):
+        multipliers = np.concatenate([multipliers, np.zeros(len(listed_rows) - len(multipliers))])
+    if not np.isfinite(bound) and status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+        bound = safe_bound(program, listed_rows, multipliers)
+    return LpResult(status, x, listed_rows, multipliers, bound, basis, _blocks(order, x, worst), rounds, iterations, violation)
+
+
+def _blocks(order: list[tuple[str, Rows]], x: FloatArray | None, worst: dict[str, float]) -> dict[str, BlockReport]:
+    """Rows, binding rows and worst residual of each block at the last point."""
+    reports: dict[str, BlockReport] = {}
+    for name in dict.fromkeys(name for name, _ in order):
+        rows = Rows.join(part for label, part in order if label == name)
+        if x is None:
+            reports[name] = BlockReport(len(rows), 0, 0.0)
+            continue
+        lower, upper, activity = _floats(rows.lower), _floats(rows.upper), _floats(rows.activity(x))
+        slack = np.minimum(activity - lower, upper - activity)
+        residual = float(np.maximum(-slack, 0.0).max(initial=0.0))
+        binding = int(np.count_nonzero(slack <= FEASIBILITY))
+        reports[name] = BlockReport(len(rows), binding, max(residual, worst.get(name, 0.0)))
+    return reports

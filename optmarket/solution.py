@@ -1,0 +1,373 @@
+"""What a solve gives back: status, answer, certificate, audit, claims. Frozen data, to and from JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from optmarket.errors import InstanceError
+
+FORMAT = 1
+DEFAULT_GAP = 1e-6
+AUDIT_TOLERANCE = 1e-7
+
+
+class Status(StrEnum):
+    """How a solve ended."""
+
+    OPTIMAL = "optimal"
+    GAP = "gap not reached"
+    TIME_LIMIT = "time limit"
+    INTERRUPTED = "interrupted"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of progress on a long solve: bounds hold for the whole program, not only its listed rows."""
+
+    round: int
+    rows: int
+    upper: float
+    violation: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to solve.
+
+    Attributes
+    ----------
+    method : str
+        ``auto`` or a method the market names.
+    gap : float, optional
+        Stop as soon as the certified relative gap is at most this. Without it the solve goes on
+        to the solver's tolerances and counts as optimal at `DEFAULT_GAP`.
+    time_limit : float, optional
+        Seconds; the bounds reached by then are reported.
+    threads : int
+        Threads the solver may use.
+    exact : bool
+        Prove the optimum in rational arithmetic (small programs).
+    progress : callable, optional
+        Called with a `Progress` after each round.
+    """
+
+    method: str = "auto"
+    gap: float | None = None
+    time_limit: float | None = None
+    threads: int = 1
+    exact: bool = False
+    progress: Callable[[Progress], None] | None = None
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """One block of rows at the solver's final point.
+
+    ``rows`` listed, ``binding`` among them, ``worst`` violation over the whole block (rows not listed included).
+    """
+
+    rows: int
+    binding: int
+    worst: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Proof of optimality: the truth lies in [lower, upper].
+
+    ``gap`` is (upper - lower) / max(unit, abs(upper)), where the unit is the market's payoff scale (1 for matching payoffs
+    of value 1).
+    """
+
+    lower: float
+    upper: float
+    gap: float
+    blocks: Mapping[str, BlockReport] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a mechanism does, recomputed from the market's primitives with numpy alone.
+
+    ``violations`` are at least 0 and in payoff units: the largest gain of a type of positive weight. ``unit`` is the market's
+    payoff scale, to which they compare.
+    """
+
+    quantities: Mapping[str, float]
+    violations: Mapping[str, float]
+    unit: float = 1.0
+
+    @property
+    def worst(self) -> float:
+        """The largest violation, 0 if there is none."""
+        return max(self.violations.values(), default=0.0)
+
+    @property
+    def good(self) -> bool:
+        """Whether no violation exceeds `AUDIT_TOLERANCE` units."""
+        return self.worst <= AUDIT_TOLERANCE * self.unit
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A value somebody states for a quantity, and where it stands once decided.
+
+    Attributes
+    ----------
+    quantity, value, relation, kind, source
+        As in an instance's ``[[expect]]``; ``value`` as written. ``relation``: ``eq`` (the truth is the value), ``lower``
+        (the truth is at least the value), ``upper`` (at most).
+    tolerance : float
+        Absolute.
+    claim, verdict : str, optional
+        The claim's number in the project's list, and what is known of it. A claim whose verdict is ``wrong`` or ``misprint``
+        is expected not to hold.
+    true : float, optional
+        The quantity's value in the solution; none before the claim is decided, or if the market does not report it.
+    error : float, optional
+        Distance by which the relation fails (0 if it holds).
+    met : bool, optional
+        Whether the claim behaves as its verdict says.
+    """
+
+    quantity: str
+    value: str
+    relation: str = "eq"
+    kind: str = "analytic"
+    source: str = ""
+    tolerance: float = 1e-9
+    claim: str | None = None
+    verdict: str | None = None
+    true: float | None = None
+    error: float | None = None
+    met: bool | None = None
+
+    @property
+    def binding(self) -> bool:
+        """Whether failing it is a failure of the solve: published and learned values are shown, not imposed."""
+        return self.verdict is not None or self.kind not in {"published", "neural"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a market's ``solve`` hands back to the engine.
+
+    ``mechanism`` is the JSON-able mechanism of DESIGN's mechanism file, without its header; ``run`` what is not compared:
+    solver, version, seconds, rounds.
+    """
+
+    status: Status
+    mechanism: Mapping[str, Any]
+    quantities: Mapping[str, float]
+    certificate: Certificate
+    exact: Fraction | None = None
+    method: str = ""
+    notes: tuple[str, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``."""
+
+    instance: Mapping[str, str]
+    model: str
+    title: str
+    status: Status
+    objective: str
+    value: float
+    quantities: Mapping[str, float]
+    certificate: Certificate
+    audit: Audit
+    claims: tuple[Claim, ...]
+    mechanism: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    exact: Fraction | None = None
+    notes: tuple[str, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        tables: Mapping[str, pd.DataFrame] = self.__dict__.get("tables", {})
+        if name in tables:
+            return tables[name]
+        raise AttributeError(f"a solution has no {name!r}; its tables are {', '.join(tables) or 'none'}")
+
+    @property
+    def good(self) -> bool:
+        """Optimal, audited within tolerance, and every binding claim met."""
+        recomputed = self.audit.quantities[self.objective]
+        return (
+            self.status is Status.OPTIMAL
+            and self.audit.good
+            and abs(recomputed - self.value) <= AUDIT_TOLERANCE * self.audit.unit
+            and all(claim.met for claim in self.claims if claim.binding)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The solution as the JSON object of a solution file."""
+        data: dict[str, Any] = {
+            "format": FORMAT,
+            "instance": dict(self.instance),
+            "model": self.model,
+            "title": self.title,
+            "status": str(self.status),
+            "objective": self.objective,
+            "value": self.value,
+            "quantities": dict(self.quantities),
+            "certificate": asdict(self.certificate),
+            "audit": asdict(self.audit),
+            "claims": [{k: v for k, v in asdict(claim).items() if v is not None} for claim in self.claims],
+            "mechanism": dict(self.mechanism),
+            "tables": {name: _table_to_dict(table) for name, table in self.tables.items()},
+            "notes": list(self.notes),
+            "run": dict(self.run),
+        }
+        if self.exact is not None:
+            data["exact"] = str(self.exact)
+        return data
+
+    def to_json(self, indent: int | None = None) -> str:
+        """JSON text with sorted keys; NaN and infinity are refused."""
+        return json.dumps(self.to_dict(), sort_keys=True, indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, file: str | None = None) -> Solution:
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        InstanceError
+            If the object is not a solution of this format.
+        """
+        if data.get("format") != FORMAT:
+            raise InstanceError(f"is {data.get('format')!r}; this version reads format {FORMAT}", file=file, field="format")
+        try:
+            certificate, audit = data["certificate"], data["audit"]
+            return cls(
+                instance=data["instance"],
+                model=data["model"],
+                title=data.get("title", ""),
+                status=Status(data["status"]),
+                objective=data["objective"],
+                value=data["value"],
+                quantities=data["quantities"],
+                certificate=Certificate(
+                    certificate["lower"],
+                    certificate["upper"],
+                    certificate["gap"],
+                    {name: BlockReport(**block) for name, block in certificate["blocks"].items()},
+                ),
+                audit=Audit(**audit),
+                claims=tuple(Claim(**claim) for claim in data["claims"]),
+                mechanism=data["mechanism"],
+                tables={name: _table_from_dict(table) for name, table in data["tables"].items()},
+                exact=Fraction(data["exact"]) if "exact" in data else None,
+                notes=tuple(data.get("notes", ())),
+                run=data.get("run", {}),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InstanceError(f"is not a solution file: {error}", file=file) from error
+
+    @classmethod
+    def read(cls, path: str | Path) -> Solution:
+        """Read a solution file.
+
+        Raises
+        ------
+        InstanceError
+            If the file cannot be read or is not a solution file.
+        """
+        return cls.from_dict(read_json(path), file=str(path))
+
+    def write(self, path: str | Path) -> None:
+        """Write the solution file, whole or not at all."""
+        write_text(path, self.to_json(indent=1) + "\n")
+
+
+def read_json(path: str | Path, **options: Any) -> dict[str, Any]:
+    """Read a JSON object from a file; ``options`` go to `json.loads`.
+
+    Raises
+    ------
+    InstanceError
+        If the file is missing, unreadable, not JSON, or not an object.
+    """
+    text = read_text(path)
+    try:
+        data = json.loads(text, **options)
+    except ValueError as error:
+        raise InstanceError(f"is not JSON: {error}", file=str(path)) from error
+    if not isinstance(data, dict):
+        raise InstanceError("holds no JSON object; a file starts with { and ends with }", file=str(path))
+    return data
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file in UTF-8.
+
+    Raises
+    ------
+    InstanceError
+        If the file is missing, a directory, unreadable, empty or not text.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InstanceError("is a directory; name a file", file=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InstanceError("there is no such file", file=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise InstanceError("is not a text file in UTF-8", file=str(path)) from error
+    except OSError as error:
+        raise InstanceError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    if not text.strip():
+        raise InstanceError("is empty", file=str(path))
+    return text
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file through a temporary one in the same folder, so that it is never there in part.
+
+    Raises
+    ------
+    InstanceError
+        If the folder cannot be made or written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise InstanceError(f"cannot be written: {error.strerror}", file=str(path)) from error
+
+
+def _table_to_dict(table: pd.DataFrame) -> dict[str, Any]:
+    split = json.loads(table.to_json(orient="split", double_precision=15))
+    return {"columns": split["columns"], "data": split["data"]}
+
+
+def _table_from_dict(data: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(data["data"], columns=data["columns"])

@@ -1,0 +1,152 @@
+"""The one road: load an instance, solve it, audit the answer, decide its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from optmarket import instance as instances
+from optmarket import registry
+from optmarket.errors import InstanceError, ModelError, OptmarketError
+from optmarket.instance import Instance
+from optmarket.numbers import exact
+from optmarket.solution import FORMAT, Audit, Claim, Options, Progress, Solution, read_json
+
+_MECHANISM_HEADER = {"format", "model", "title", "instance", "source"}
+
+
+def load(path: str | Path) -> Instance:
+    """Read and validate an instance file.
+
+    Raises
+    ------
+    InstanceError
+        With file, field and what would be right.
+    """
+    return instances.read(path, lambda name: registry.get(name).params)
+
+
+def solve(
+    source: str | Path | Instance,
+    *,
+    method: str = "auto",
+    gap: float | None = None,
+    time_limit: float | None = None,
+    threads: int = 1,
+    exact: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Solution:
+    """Solve an instance, audit the answer and decide its claims.
+
+    Parameters
+    ----------
+    source : path or Instance
+    method, gap, time_limit, threads, exact, progress
+        See `Options`.
+
+    Returns
+    -------
+    Solution
+        Also when a time limit or Ctrl-C stopped the solver: then with the bounds reached and the best mechanism so far.
+
+    Raises
+    ------
+    InstanceError
+        If the file or a value in it is not usable.
+    ModelError
+        If the market does not support what is asked.
+    SolverError
+        If no answer could be certified.
+    """
+    case = source if isinstance(source, Instance) else load(source)
+    spec = registry.get(case.model)
+    if method not in spec.methods:
+        raise ModelError(
+            f"there is no method {method!r} for {spec.name}; its methods are {', '.join(spec.methods)}", file=case.file
+        )
+    options = Options(method, gap, time_limit, threads, exact, progress)
+    try:
+        answer = spec.solve(case.params, options)
+    except OptmarketError as error:
+        error.file = error.file or case.file
+        raise
+    known = [*case.expect, *spec.theory(case.params)]
+    return Solution(
+        instance={"slug": case.slug, "sha256": case.sha256},
+        model=case.model,
+        title=case.title,
+        status=answer.status,
+        objective=spec.objective,
+        value=answer.quantities[spec.objective],
+        quantities=answer.quantities,
+        certificate=answer.certificate,
+        audit=spec.audit(case.params, answer.mechanism),
+        claims=tuple(decide(claim, answer.quantities) for claim in known),
+        mechanism=answer.mechanism,
+        tables=spec.tables(case.params, answer.mechanism),
+        exact=answer.exact,
+        notes=(*case.notes, *answer.notes),
+        run={"method": answer.method, **answer.run},
+    )
+
+
+def decide(claim: Claim, quantities: Mapping[str, float]) -> Claim:
+    """Hold a claim against the solution: by how much it fails, and whether that is as its verdict says.
+
+    A claim on a quantity the market does not report stays undecided and unmet.
+    """
+    if claim.quantity not in quantities:
+        return replace(claim, met=False)
+    true, stated = quantities[claim.quantity], float(exact(claim.value))
+    error = {"eq": abs(true - stated), "lower": max(0.0, stated - true), "upper": max(0.0, true - stated)}[claim.relation]
+    holds = error <= claim.tolerance
+    return replace(claim, true=true, error=error, met=holds != (claim.verdict in {"wrong", "misprint"}))
+
+
+def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, Any]) -> Audit:
+    """Judge anyone's mechanism in a market, from the market's primitives alone.
+
+    Parameters
+    ----------
+    source : path or Instance
+    mechanism : path or mapping
+        A mechanism file, a solution file, or the object such a file holds.
+
+    Raises
+    ------
+    InstanceError
+        If a file cannot be used, the mechanism is for another market or instance, or its shapes do not fit.
+    """
+    case = source if isinstance(source, Instance) else load(source)
+    if isinstance(mechanism, Mapping):
+        return _audited(case, mechanism)
+    data = read_json(mechanism, parse_float=Decimal)
+    try:
+        return _audited(case, data)
+    except OptmarketError as error:
+        error.file = error.file or str(mechanism)
+        raise
+
+
+def _audited(case: Instance, data: Mapping[str, Any]) -> Audit:
+    if data.get("format") != FORMAT:
+        raise InstanceError(f"is {data.get('format')!r}; this version reads format {FORMAT}", field="format")
+    if data.get("model") != case.model:
+        raise InstanceError(f"is {data.get('model')!r}; the instance is for {case.model!r}", field="model")
+    given = data.get("instance", {})
+    if not isinstance(given, Mapping):
+        raise InstanceError('must be an object such as {"sha256": "..."}', field="instance")
+    if given.get("sha256", case.sha256) != case.sha256:
+        raise InstanceError(
+            f"is {str(given['sha256'])[:12]}...; the instance's is {case.sha256[:12]}...: the mechanism was made for another one",
+            field="instance.sha256",
+        )
+    inner = data.get("mechanism")
+    if isinstance(inner, Mapping):
+        body = dict(inner)
+    else:
+        body = {key: value for key, value in data.items() if key not in _MECHANISM_HEADER}
+    return registry.get(case.model).audit(case.params, body)
