@@ -15,8 +15,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from optmarket.errors import InstanceError
-from optmarket.instance import translate
+from optmarket.faults import translate
 from optmarket.models._selling_information_market import Market
+from optmarket.models._selling_information_theory import full_information
 from optmarket.numbers import Exact, floats, shown
 from optmarket.program import FloatArray, IntArray
 
@@ -124,12 +125,6 @@ class Menu:
             experiment, price, np.array([NOTHING if place is None else place for place in given.assignment], dtype=np.int64)
         )
 
-    @classmethod
-    def nothing(cls, market: Market) -> Menu:
-        """The menu that sells nothing."""
-        shape = (0, len(market.states), len(market.profiles))
-        return cls(np.zeros(shape), np.zeros(0), np.full(len(market.names), NOTHING))
-
     def as_mechanism(self) -> dict[str, Any]:
         """The mechanism of a solution file."""
         items = [{"experiment": e.tolist(), "price": float(t)} for e, t in zip(self.experiment, self.price, strict=True)]
@@ -187,13 +182,14 @@ def earned(weight: FloatArray, price: FloatArray, choice: IntArray) -> float:
 
 
 def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, discount: bool) -> tuple[Menu, float]:
-    """A direct mechanism from a program's point, and what it surely earns.
+    """The direct mechanism of a menu of experiments, a program's point for instance, and what it surely earns.
 
     Parameters
     ----------
     market : Market
-    experiment : array, shape (types of positive weight, W, S)
-    price : array, shape (types of positive weight,)
+    experiment : array, shape (M, W, N)
+        Items, repeated ones allowed; rows need be stochastic only within a solver's tolerance.
+    price : array, shape (M,)
         Normalised.
     discount : bool
         Cut all prices by the small common share that earns most when every tie goes against the seller. Without it ties go to
@@ -208,7 +204,7 @@ def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, di
     """
     scale, weight = float(market.scale), market.weights
     product, outside = floats(market.product), floats(market.outside)
-    items, prices = _distinct(_stochastic(experiment), price)
+    items, prices = _distinct(_stochastic(experiment), np.maximum(price, 0.0))
     value = values(product, items)
     best, choice, best_prices = -1.0, np.full(len(weight), NOTHING), prices
     for share in DISCOUNTS if discount else (0.0,):
@@ -222,14 +218,17 @@ def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, di
     return menu, math.nextafter(best * scale * (1 - 1e-15), -math.inf) if discount else best * scale
 
 
-def surely_earned(market: Market, experiment: FloatArray, price: FloatArray) -> float:
-    """Normalised revenue of `direct_menu` with its discount: a lower bound on the optimum."""
-    return direct_menu(market, experiment, price, discount=True)[1] / float(market.scale)
+def full_information_menu(market: Market) -> tuple[Menu, float]:
+    """`direct_menu`, discounted, of full information alone at its best price."""
+    _, price = full_information(market)
+    experiment = np.eye(len(market.states))[None]
+    return direct_menu(market, experiment, np.array([float(price / market.scale)]), discount=True)
 
 
 def _stochastic(experiment: FloatArray) -> FloatArray:
-    """Rows made exactly stochastic but for rounding: the solver's feasibility tolerance removed."""
-    clean = np.where(np.abs(experiment) < 1e-11, 0.0, np.clip(experiment, 0.0, 1.0))
+    """Rows made stochastic but for rounding: a solver's tolerance, or what it left when it was stopped, removed."""
+    clean = np.where(experiment < 1e-11, 0.0, np.minimum(experiment, 1.0))
+    clean[~clean.any(axis=2)] = 1.0
     return np.asarray(clean / clean.sum(axis=2, keepdims=True))
 
 
@@ -247,9 +246,13 @@ def _distinct(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, Fl
 
 
 def _relabelled(product: FloatArray, profiles: IntArray, experiment: FloatArray, price: FloatArray, choice: IntArray) -> Menu:
-    """The direct mechanism of a choice: each type's signals renamed to what it does after them, identical items merged."""
+    """The direct mechanism of a choice: each type's signals renamed to what it does after them.
+
+    If there are as many signals as profiles they are taken for recommendations and followed where that is best.
+    """
     n_profiles = len(profiles)
     place = product.shape[3] ** np.arange(profiles.shape[1])[::-1]
+    recommended = profiles.T if experiment.shape[2] == n_profiles else np.zeros((len(place), experiment.shape[2]), dtype=np.int64)
     assignment = np.full(len(choice), NOTHING)
     made: dict[tuple[int, tuple[int, ...]], int] = {}
     items: list[FloatArray] = []
@@ -257,14 +260,12 @@ def _relabelled(product: FloatArray, profiles: IntArray, experiment: FloatArray,
     for item in np.unique(choice[choice != NOTHING]):
         buyers = np.flatnonzero(choice == item)
         payoff = np.tensordot(product[buyers], experiment[item], axes=(1, 0))
-        followed = np.take_along_axis(
-            payoff, np.broadcast_to(profiles.T[None, :, None, :], (len(buyers), len(place), 1, n_profiles)), 2
-        )
+        followed = np.take_along_axis(payoff, recommended[None, :, None, :].repeat(len(buyers), axis=0), 2)
         obeys = followed[:, :, 0, :] >= payoff.max(axis=2) - TIE
-        action = np.where(obeys, profiles.T, payoff.argmax(axis=2))
+        action = np.where(obeys, recommended, payoff.argmax(axis=2))
         reply = (action * place[:, None]).sum(axis=1)
         for replies in np.unique(reply, axis=0):
-            relabelled = np.zeros_like(experiment[item])
+            relabelled = np.zeros((product.shape[1], n_profiles))
             np.add.at(relabelled.T, replies, experiment[item].T)
             key = (int(item), tuple(np.where(experiment[item].any(axis=0), replies, -1).tolist()))
             if key not in made:

@@ -44,12 +44,12 @@ import time
 from optmarket import highs
 from optmarket.certificate import prove
 from optmarket.models._selling_information_market import BuyerType, Market, Params
-from optmarket.models._selling_information_menu import Menu, direct_menu, surely_earned
+from optmarket.models._selling_information_menu import direct_menu, full_information_menu
 from optmarket.models._selling_information_program import Deviations, build
 from optmarket.models._selling_information_report import audit, quantities, tables
 from optmarket.models._selling_information_theory import theory
 from optmarket.numbers import floats
-from optmarket.program import LinearProgram
+from optmarket.program import FloatArray, LinearProgram
 from optmarket.registry import ModelSpec
 from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
 
@@ -101,18 +101,24 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     experiment, price = linear.variables["experiment"], linear.variables["price"]
     if method == "full":
         linear = linear.listed()
-    result = highs.solve(linear, options, incumbent=lambda x: surely_earned(market, x[experiment], x[price]))
+    candidates = [full_information_menu(market)]
+
+    def incumbent(x: FloatArray) -> float:
+        candidates.append(direct_menu(market, x[experiment], x[price], discount=True))
+        candidates[:] = [max(candidates, key=lambda candidate: candidate[1])]
+        return candidates[0][1] / scale
+
+    result = highs.solve(linear, options, incumbent=incumbent)
     exact = None
-    if result.x is None:
-        menu, lower = Menu.nothing(market), 0.0
-        upper = result.bound * scale
-    elif options.exact and result.status is Status.OPTIMAL and result.basis is not None:
+    if options.exact and result.status is Status.OPTIMAL and result.basis is not None:
         proof = prove(linear, result.rows, result.basis)
         exact = proof.value * market.scale
         menu, _ = direct_menu(market, floats(proof.x[experiment]), floats(proof.x[price]), discount=False)
         lower = upper = float(exact)
     else:
-        menu, lower = direct_menu(market, result.x[experiment], result.x[price], discount=True)
+        if result.x is not None:
+            incumbent(result.x)
+        menu, lower = candidates[0]
         upper = result.bound * scale
     gap = (upper - lower) / max(scale, abs(upper))
     status = result.status

@@ -50,7 +50,7 @@ class LpResult:
     bound : float
         The tightest safe bound on the objective seen: an upper one when maximising, a lower one when minimising.
     basis : Basis or None
-        Of the last restricted program, if it was solved to the end.
+        Of the last restricted program, if the status is ``optimal``.
     blocks : dict of BlockReport
     rounds, iterations : int
     violation : float
@@ -173,9 +173,9 @@ def solve(
     Parameters
     ----------
     program : LinearProgram
+        To have every row listed instead of separated, pass ``program.listed()``.
     options : Options, optional
         ``gap``, ``time_limit``, ``threads`` and ``progress`` are used.
-        To have every row listed instead of separated, pass ``program.listed()``.
     incumbent : callable, optional
         Maps a point to the value of some feasible solution near it: with ``options.gap`` the solve stops when it comes that
         close to the bound.
@@ -204,7 +204,6 @@ def solve(
     multipliers = np.zeros(0)
     bound = np.inf if program.sense == "max" else -np.inf
     better = min if program.sense == "max" else max
-    basis: Basis | None = None
     violation = 0.0
     worst = dict.fromkeys(families, 0.0)
     rounds = iterations = 0
@@ -222,7 +221,7 @@ def solve(
             break
         steps = session.iterations()
         iterations += steps
-        x, multipliers, basis = session.point(), session.multipliers(), session.basis()
+        x, multipliers = session.point(), session.multipliers()
         if x is None:
             raise SolverError("HiGHS calls the program optimal but gives no point")
         bound = better(bound, safe_bound(program, Rows.join(rows for _, rows in order), multipliers))
@@ -253,6 +252,7 @@ def solve(
             session.add(rows)
             order.append((name, rows))
 
+    basis = session.basis() if status is Status.OPTIMAL else None
     listed_rows = Rows.join(rows for _, rows in order)
     if len(multipliers) < len(listed_rows):
         multipliers = np.concatenate([multipliers, np.zeros(len(listed_rows) - len(multipliers))])

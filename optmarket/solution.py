@@ -328,7 +328,7 @@ def read_text(path: str | Path) -> str:
     if path.is_dir():
         raise InstanceError("is a directory; name a file", file=str(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InstanceError("there is no such file", file=str(path)) from error
     except UnicodeDecodeError as error:

@@ -1,0 +1,274 @@
+"""Guards of the house itself: what is shipped, what the README promises, and which module may import which."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+import optmarket
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINE = ROOT / "optmarket"
+MARKETS = ROOT / "models"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+# A module may import from its own row and the rows above it, and nowhere in a circle.
+LAYERS = (
+    {"errors"},
+    {"numbers"},
+    {"distributions"},
+    {"faults", "program", "solution"},
+    {"instance", "template"},
+    {"certificate", "convex", "highs"},
+    {"registry"},
+    {"workflow"},
+    {"plots", "sweep", "tables"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+# What runs markets; a market that imported it would run itself.
+ABOVE_MARKETS = {"workflow", "sweep", "__init__", "cli", "__main__"}
+
+
+# --- what is shipped ---
+
+
+def copy_of_tree(target: Path) -> Path:
+    """The tree as a clone would hold it, so that a build leaves nothing here and finds no earlier build."""
+    ignore = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "venv", "htmlcov")
+    shutil.copytree(ROOT, target, symlinks=True, ignore=ignore)
+    return target
+
+
+def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command} exited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+def test_the_link_to_the_markets_is_relative_and_resolves() -> None:
+    link = ENGINE / "models"
+    assert link.is_symlink(), "optmarket/models must be a link (on Windows: git config core.symlinks true, then check out again)"
+    assert Path(os.readlink(link)).as_posix() == "../models"
+    assert link.resolve() == MARKETS
+    assert MARKETS.is_dir() and not MARKETS.is_symlink()
+
+
+def test_the_link_is_committed_as_a_link() -> None:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a git checkout")
+    tracked = run("git", "ls-files", "--stage", "--", "optmarket/models", cwd=ROOT).stdout.splitlines()
+    assert [line.split()[0] for line in tracked] == ["120000"], "git must track optmarket/models as one link, nothing below it"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """The wheel built from the sdist, which is built from the tree; by the build backend itself, without a network."""
+    room = tmp_path_factory.mktemp("build")
+    tree = copy_of_tree(room / "tree")
+    build = "import setuptools.build_meta as backend; backend.build_{}({!r})"
+    run(sys.executable, "-c", build.format("sdist", str(room)), cwd=tree)
+    (sdist,) = room.glob("*.tar.gz")
+    with tarfile.open(sdist) as packed:
+        packed.extractall(room / "sdist", filter="data")
+    (source,) = (room / "sdist").iterdir()
+    run(sys.executable, "-c", build.format("wheel", str(room)), cwd=source)
+    (built,) = room.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        yield archive
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    expected = {f"optmarket/{path.name}" for path in ENGINE.glob("*.py")}
+    expected |= {f"optmarket/models/{path.name}" for path in MARKETS.glob("*.py")}
+    expected.add("optmarket/py.typed")
+    shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert shipped == expected
+
+
+def test_the_wheel_says_command_and_licence(wheel: zipfile.ZipFile) -> None:
+    info = f"optmarket-{PROJECT['version']}.dist-info"
+    commands = wheel.read(f"{info}/entry_points.txt").decode().splitlines()
+    assert [line for line in commands if line] == ["[console_scripts]", f"optmarket = {PROJECT['scripts']['optmarket']}"]
+    assert "License-Expression: MIT" in wheel.read(f"{info}/METADATA").decode().splitlines()
+    assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_command_and_the_module_are_the_same_program() -> None:
+    module, _, function = PROJECT["scripts"]["optmarket"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert PROJECT["version"] in run(sys.executable, "-m", "optmarket", "--version", cwd=ROOT).stdout
+
+
+def test_one_version_everywhere() -> None:
+    assert optmarket.__version__ == PROJECT["version"]
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [PROJECT["version"]]
+
+
+# --- what the README promises ---
+
+
+def readme_command(word: str) -> str:
+    """The one shell line of the README that makes an environment and mentions the word."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if "-m venv" in line and word in line]
+    assert len(lines) == 1, f"README.md needs exactly one line in its sh blocks with '-m venv' and {word!r}; found {lines}"
+    return lines[0]
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    script = ROOT / ".ci" / "run"
+    assert readme_command("pytest") in script.read_text("utf-8").splitlines()
+    assert os.access(script, os.X_OK)
+
+
+@pytest.mark.slow
+def test_the_solve_command_of_the_readme(tmp_path: Path) -> None:
+    """As a newcomer types it, in a tree that was never installed; needs a package index."""
+    done = run("bash", "-c", readme_command("optmarket solve"), cwd=copy_of_tree(tmp_path / "tree"))
+    assert "optimal" in done.stdout
+
+
+# --- which module may import which ---
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name; a package's own file as `<package>.__init__`."""
+    found = {f"optmarket.{path.stem}": path for path in ENGINE.glob("*.py")}
+    found |= {f"optmarket.models.{path.stem}": path for path in MARKETS.glob("*.py")}
+    return found
+
+
+def imports(name: str, path: Path, known: dict[str, Path]) -> set[str]:
+    """The dotted names of the modules it imports, wherever in the file: ours down to the module, others by their top name."""
+    package = name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names}
+    whole = {"optmarket": "optmarket.__init__", "optmarket.models": "optmarket.models.__init__"}
+    return {whole.get(one, one) if one.partition(".")[0] == "optmarket" else one.partition(".")[0] for one in found}
+
+
+KNOWN = modules()
+GRAPH = {name: imports(name, path, KNOWN) for name, path in KNOWN.items()}
+
+
+def is_market(name: str) -> bool:
+    return name.startswith("optmarket.models.") and name != "optmarket.models.__init__"
+
+
+def short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def edges(*, of_markets: bool) -> Iterator[tuple[str, str]]:
+    """(importing module, imported name) of all markets or of the whole engine; never none at all."""
+    found = [(name, one) for name, targets in GRAPH.items() if is_market(name) is of_markets for one in targets]
+    assert found, "no import found: the walk is broken, or the tree is empty"
+    yield from found
+
+
+def market_names() -> list[str]:
+    found = sorted(short(name) for name in KNOWN if is_market(name) and not short(name).startswith("_"))
+    assert found, "no market found in models/"
+    return found
+
+
+def test_every_module_of_the_engine_has_a_layer() -> None:
+    engine = {path.stem for path in ENGINE.glob("*.py")}
+    assert engine - RANK.keys() == set(), "place new modules in LAYERS on purpose"
+    assert {"__init__", "__main__", "cli", "errors", "registry"} <= engine
+    folders = {path.name for path in ENGINE.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders == {"models"}, "optmarket/ is flat"
+
+
+def test_the_engine_imports_downwards() -> None:
+    upwards = [
+        f"{name} imports {one}"
+        for name, one in edges(of_markets=False)
+        if one.startswith("optmarket.") and one.count(".") == 1 and RANK.get(short(one), len(LAYERS)) > RANK.get(short(name), -1)
+    ]
+    assert upwards == []
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    ours = {name: {one for one in targets if one in KNOWN} for name, targets in GRAPH.items()}
+    order = list(graphlib.TopologicalSorter(ours).static_order())  # raises CycleError and names the circle
+    assert set(order) == set(KNOWN)
+
+
+def test_the_engine_imports_no_market() -> None:
+    direct = [f"{name} imports {one}" for name, one in edges(of_markets=False) if is_market(one)]
+    assert direct == []
+    folder = {name for name, one in edges(of_markets=False) if one == "optmarket.models.__init__"}
+    assert folder <= {"optmarket.registry"}, "only the registry knows where markets lie"
+
+
+def test_the_engine_names_no_market() -> None:
+    words = re.compile("|".join(rf"\b{name.replace('_', '[-_]')}\b" for name in market_names()))
+    named = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in sorted(ENGINE.glob("*.py"))
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if words.search(line)
+    ]
+    assert named == []
+
+
+def owner(room: str) -> str | None:
+    """The market whose private room `_<market>_<part>` this is."""
+    return max((name for name in market_names() if room.startswith(f"_{name}_")), key=len, default=None)
+
+
+def test_every_private_room_belongs_to_a_market() -> None:
+    rooms = [short(name) for name in KNOWN if is_market(name) and short(name).startswith("_")]
+    assert [room for room in rooms if owner(room) is None] == []
+
+
+def test_markets_import_from_the_engine_and_their_own_rooms_only() -> None:
+    wrong = []
+    for name, one in edges(of_markets=True):
+        if one.startswith("optmarket.models."):
+            allowed = owner(short(one)) == (owner(short(name)) or short(name))
+        elif one.startswith("optmarket."):
+            allowed = one in KNOWN and short(one) not in ABOVE_MARKETS
+        else:
+            allowed = one != "highspy"  # programs are solved by the engine alone
+        if not allowed:
+            wrong.append(f"{name} imports {one}")
+    assert wrong == []
+
+
+def requirement_names(lines: Iterable[str]) -> set[str]:
+    return {re.split(r"[^\w-]", line, maxsplit=1)[0] for line in lines}
+
+
+def test_dependencies_are_what_is_imported() -> None:
+    outside = {one for targets in GRAPH.values() for one in targets if not one.startswith("optmarket.")}
+    imported = outside - sys.stdlib_module_names
+    needed = requirement_names(PROJECT["dependencies"])
+    extras = PROJECT["optional-dependencies"]
+    optional = requirement_names(line for extra in extras.keys() - {"test", "dev"} for line in extras[extra])
+    assert needed - imported == set(), "declared, but imported nowhere"
+    assert imported - needed - optional == set(), "imported, but declared nowhere"
