@@ -23,7 +23,6 @@ from optmarket.program import FloatArray, IntArray
 
 SAME_ITEM = 1e-9
 TIE = 1e-12
-ROUNDING = 1e-13
 DISCOUNTS = (0.0, *(10.0**-k for k in range(12, 2, -1)))
 BLOCK_BYTES = 2**26
 NOTHING = -1
@@ -206,10 +205,12 @@ def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, di
     product, outside = floats(market.product), floats(market.outside)
     items, prices = _distinct(_stochastic(experiment), np.maximum(price, 0.0))
     value = values(product, items)
+    # a normalised value is a sum of this many terms, each at least 0 and all together at most 1
+    rounding = (product.shape[1] + product.shape[2] * items.shape[2] + 100) * 2.0**-52
     best, choice, best_prices = -1.0, np.full(len(weight), NOTHING), prices
     for share in DISCOUNTS if discount else (0.0,):
         cut = prices * (1 - share)
-        tried = choose(value, outside, cut, ROUNDING if discount else TIE, for_seller=not discount)
+        tried = choose(value, outside, cut, rounding if discount else TIE, for_seller=not discount)
         revenue = earned(weight, cut, tried)
         if revenue > best:
             best, choice, best_prices = revenue, tried, cut

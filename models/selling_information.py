@@ -42,7 +42,6 @@ from __future__ import annotations
 import time
 
 from optmarket import highs
-from optmarket.certificate import prove
 from optmarket.models._selling_information_market import BuyerType, Market, Params
 from optmarket.models._selling_information_menu import direct_menu, full_information_menu
 from optmarket.models._selling_information_program import Deviations, build
@@ -109,20 +108,22 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         return candidates[0][1] / scale
 
     result = highs.solve(linear, options, incumbent=incumbent)
-    exact = None
-    if options.exact and result.status is Status.OPTIMAL and result.basis is not None:
-        proof = prove(linear, result.rows, result.basis)
-        exact = proof.value * market.scale
-        menu, _ = direct_menu(market, floats(proof.x[experiment]), floats(proof.x[price]), discount=False)
-        lower = upper = float(exact)
-    else:
-        if result.x is not None:
-            incumbent(result.x)
-        menu, lower = candidates[0]
-        upper = result.bound * scale
+    status, exact = result.status, None
+    if result.x is not None:
+        incumbent(result.x)
+    menu, lower = candidates[0]
+    upper = result.bound * scale
+    if options.exact and status is Status.OPTIMAL:
+        left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
+        proof = highs.solve_exactly(linear, result, left)
+        if isinstance(proof, Status):
+            status = proof
+        else:
+            exact = proof.value * market.scale
+            menu, _ = direct_menu(market, floats(proof.x[experiment]), floats(proof.x[price]), discount=False)
+            lower = upper = float(exact)
     gap = (upper - lower) / max(scale, abs(upper))
-    status = result.status
-    if status in {Status.OPTIMAL, Status.TIME_LIMIT}:
+    if status is Status.OPTIMAL or (status is Status.TIME_LIMIT and not options.exact):
         reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
         status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
     return Answer(

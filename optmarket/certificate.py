@@ -111,36 +111,53 @@ def exact_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) ->
     return sign * total
 
 
-def prove(program: LinearProgram, rows: Rows, basis: Basis) -> Proof:
-    """Solve a basis in rationals and check that it is feasible and optimal, exactly.
+@dataclass(frozen=True)
+class Vertex:
+    """A basis solved in rationals.
+
+    Attributes
+    ----------
+    x : object array of Fraction, shape (columns,)
+    multipliers : object array of Fraction, shape (rows,)
+    reduced : object array of Fraction, shape (columns,)
+        Objective less multipliers times rows.
+    infeasible, unpriced : Fraction
+        The largest violation of a box or listed row, and of the sign of a multiplier or reduced cost; 0 at an optimum.
+    """
+
+    x: NumberArray
+    multipliers: NumberArray
+    reduced: NumberArray
+    infeasible: Fraction
+    unpriced: Fraction
+
+
+def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
+    """Solve a basis in rationals.
 
     Parameters
     ----------
     program : LinearProgram
-        Of Fractions; its families' rows are all checked at the point found.
+        Of Fractions.
     rows : Rows
         The listed rows, of Fractions, in the basis' order.
     basis : Basis
 
-    Returns
-    -------
-    Proof
-
     Raises
     ------
     SolverError
-        If the basis is singular, or its point infeasible or not optimal when computed exactly.
+        If the basis is singular.
     """
-    at = np.where(basis.columns > 0, program.upper, program.lower)
+    lower, upper, objective = program.lower, program.upper, program.objective
+    x = np.where(basis.columns > 0, upper, lower)
     basic = np.flatnonzero(basis.columns == 0)
     tight = np.flatnonzero(basis.rows != 0)
     if len(basic) != len(tight):
         raise SolverError(f"the solver's basis has {len(basic)} basic columns and {len(tight)} tight rows; they must be as many")
     place = {int(column): k for k, column in enumerate(basic)}
-    at[basic] = Fraction(0)
+    x[basic] = Fraction(0)
     listed = rows.take(tight)
-    side = np.where(basis.rows[tight] > 0, listed.upper, listed.lower)
-    right = side - listed.activity(at)
+    right = np.where(basis.rows[tight] > 0, listed.upper, listed.lower) - listed.activity(x)
     matrix: list[dict[int, Fraction]] = [{} for _ in tight]
     transposed: list[dict[int, Fraction]] = [{} for _ in basic]
     for row, column, value in zip(listed.owner(), listed.index, listed.value, strict=True):
@@ -148,21 +165,40 @@ def prove(program: LinearProgram, rows: Rows, basis: Basis) -> Proof:
         if k is not None:
             matrix[row][k] = value
             transposed[k][int(row)] = value
-    x = at
     x[basic] = _solve(matrix, list(right))
     multipliers = np.full(len(rows), Fraction(0), dtype=object)
-    multipliers[tight] = _solve(transposed, list(program.objective[basic]))
+    multipliers[tight] = _solve(transposed, list(objective[basic]))
 
-    value = (program.objective * x).sum() + Fraction(program.offset)
-    if np.any(x < program.lower) or np.any(x > program.upper) or np.any(rows.violation(x) > 0):
-        raise SolverError("the solver's basis is not feasible in exact arithmetic")
+    reduced = objective.copy()
+    np.subtract.at(reduced, rows.index, rows.value * multipliers[rows.owner()])
+    infeasible = max([*(lower - x), *(x - upper), *rows.violation(x), Fraction(0)])
+    # at its lower bound a column or row may not want to go up, at its upper bound not down
+    sign = 1 if program.sense == "max" else -1
+    wants_up = sign * np.concatenate([reduced, multipliers])
+    at_lower = np.concatenate([x <= lower, rows.activity(x) <= rows.lower])
+    at_upper = np.concatenate([x >= upper, rows.activity(x) >= rows.upper])
+    unpriced = max([*wants_up[~at_upper], *-wants_up[~at_lower], Fraction(0)])
+    return Vertex(x, multipliers, reduced, infeasible, unpriced)
+
+
+def prove(program: LinearProgram, rows: Rows, found: Vertex) -> Proof:
+    """Check a vertex exactly: feasible for every row of the program and its families, its value equal to its dual bound.
+
+    Raises
+    ------
+    SolverError
+        If it is not optimal.
+    """
+    value = (program.objective * found.x).sum() + Fraction(program.offset)
+    if np.any(found.x < program.lower) or np.any(found.x > program.upper) or np.any(rows.violation(found.x) > 0):
+        raise SolverError("the solver's vertex is not feasible in exact arithmetic")
     for name, family in program.families.items():
-        _, worst = family.separate(x, 0.0)
+        _, worst = family.separate(found.x, 0.0)
         if worst > 0:
-            raise SolverError(f"the solver's point fails a row of {name!r} by {float(worst):.3g} in exact arithmetic")
-    if exact_bound(program, rows, multipliers) != value:
-        raise SolverError("the solver's basis is not optimal in exact arithmetic")
-    return Proof(value, x, multipliers)
+            raise SolverError(f"the solver's vertex fails a row of {name!r} by {float(worst):.3g} in exact arithmetic")
+    if exact_bound(program, rows, found.multipliers) != value:
+        raise SolverError("the solver's vertex is not optimal in exact arithmetic")
+    return Proof(value, found.x, found.multipliers)
 
 
 def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction]) -> NumberArray:

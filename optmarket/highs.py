@@ -6,19 +6,22 @@ leaves this module are a point, multipliers and a basis, and `optmarket.certific
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import highspy
 import numpy as np
 
-from optmarket.certificate import Basis, safe_bound
+from optmarket.certificate import Basis, Proof, Vertex, prove, safe_bound, vertex
 from optmarket.errors import SolverError
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
 from optmarket.solution import BlockReport, Options, Progress, Status
 
 FEASIBILITY = 1e-9
+REFINEMENTS = 50
 VERSION = highspy.Highs().version()
 
 STATUS = {
@@ -31,6 +34,7 @@ STATUS = {
 }
 _BASIC = highspy.HighsBasisStatus.kBasic
 _LOWER = highspy.HighsBasisStatus.kLower
+_UPPER = highspy.HighsBasisStatus.kUpper
 
 
 @dataclass(frozen=True)
@@ -144,9 +148,18 @@ class _Session:
             return None
 
         def sides(statuses: list[highspy.HighsBasisStatus]) -> IntArray:
-            return np.array([0 if s == _BASIC else -1 if s == _LOWER else 1 for s in statuses], dtype=np.int64)
+            return np.array([0 if s == _BASIC else 1 if s == _UPPER else -1 for s in statuses], dtype=np.int64)
 
         return Basis(sides(basis.col_status), sides(basis.row_status))
+
+    def start_from(self, basis: Basis) -> None:
+        def statuses(sides: IntArray) -> list[highspy.HighsBasisStatus]:
+            return [_BASIC if side == 0 else _UPPER if side > 0 else _LOWER for side in sides.tolist()]
+
+        given = highspy.HighsBasis()
+        given.col_status, given.row_status = statuses(basis.columns), statuses(basis.rows)
+        given.valid = True
+        self._must(self.highs.setBasis(given), "a basis to start from")
 
     def iterations(self) -> int:
         return max(int(self.highs.getInfo().simplex_iteration_count), 0)
@@ -259,6 +272,93 @@ def solve(
     if not np.isfinite(bound) and status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
         bound = safe_bound(program, listed_rows, multipliers)
     return LpResult(status, x, listed_rows, multipliers, bound, basis, _blocks(order, x, worst), rounds, iterations, violation)
+
+
+def solve_exactly(program: LinearProgram, result: LpResult, seconds: float | None = None) -> Proof | Status:
+    """Turn the solver's last basis into an exact optimum of a program of Fractions.
+
+    A basis that is optimal within the solver's tolerances may just miss it in rationals. Then the program is shifted to the
+    basis' exact point and multipliers, what is wrong there is magnified, and the solver goes on from that basis; rows of
+    families that fail exactly are added on the way. (Iterative refinement: Gleixner, Steffy and Wolter, 2016.)
+
+    Parameters
+    ----------
+    program : LinearProgram
+        Of Fractions.
+    result : LpResult
+        Of `solve` on it.
+    seconds : float, optional
+        Time limit, looked at between refinements.
+
+    Returns
+    -------
+    Proof or Status
+        ``time limit`` or ``interrupted`` if that came first.
+
+    Raises
+    ------
+    SolverError
+        If there is no basis to start from, or no exact optimum is reached.
+    """
+    if result.basis is None:
+        raise SolverError("the solver left no basis from which to prove an exact optimum")
+    rows, basis = result.rows, result.basis
+    start = time.perf_counter()
+    try:
+        for _ in range(REFINEMENTS):
+            found = vertex(program, rows, basis)
+            failing = Rows.join(family.separate(found.x, 0.0)[0] for family in program.families.values())
+            if not (found.infeasible or found.unpriced or len(failing)):
+                return prove(program, rows, found)
+            if seconds is not None and time.perf_counter() - start > seconds:
+                return Status.TIME_LIMIT
+            rows = Rows.join([rows, failing])
+            basis = Basis(basis.columns, np.concatenate([basis.rows, np.zeros(len(failing), dtype=np.int64)]))
+            basis = _refined(program, rows, found, basis)
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    raise SolverError(f"no basis was found exactly optimal in {REFINEMENTS} refinements; the program may be too large for it")
+
+
+def _refined(program: LinearProgram, rows: Rows, found: Vertex, basis: Basis) -> Basis:
+    """The solver's basis for the program shifted to a vertex and magnified; rows become columns, so that they carry prices."""
+    infeasible = max(found.infeasible, *rows.violation(found.x))
+    grow = 2.0 ** _magnification(infeasible)
+    price = 2.0 ** _magnification(found.unpriced)
+    multipliers = np.concatenate([found.multipliers, np.full(len(rows) - len(found.multipliers), Fraction(0), dtype=object)])
+    activity = rows.activity(found.x)
+    shifted = LinearProgram(program.sense)
+    columns = shifted.add_variables(
+        "point and activity",
+        (program.columns + len(rows),),
+        lower=grow * _floats(np.concatenate([program.lower - found.x, rows.lower - activity])),
+        upper=grow * _floats(np.concatenate([program.upper - found.x, rows.upper - activity])),
+        objective=price * _floats(np.concatenate([found.reduced, multipliers])),
+    )[program.columns :]
+    ends = np.concatenate([rows.start[1:], [0]])[:-1]
+    zero = np.zeros(len(rows))
+    defined = Rows(
+        rows.start + np.arange(len(rows) + 1),
+        np.insert(rows.index, ends, columns),
+        np.insert(_floats(rows.value), ends, -1.0),
+        zero,
+        zero,
+    )
+    session = _Session(shifted, defined, Options())
+    session.start_from(Basis(np.concatenate([basis.columns, basis.rows]), np.full(len(rows), -1)))
+    status, interrupted = session.run(None)
+    if interrupted:
+        raise KeyboardInterrupt
+    refined = session.basis()
+    if status is not Status.OPTIMAL or refined is None:
+        raise SolverError(f"refining the exact optimum ended {status}")
+    # a row that defines an activity is basic only if that activity is at rest as well: let it stay so
+    return Basis(refined.columns[: program.columns], refined.columns[program.columns :])
+
+
+def _magnification(wrong: Fraction) -> int:
+    """The power of two that brings what is wrong to about one."""
+    return min(max(-math.frexp(float(wrong))[1], 0), 300) if wrong else 0
 
 
 def _blocks(order: list[tuple[str, Rows]], x: FloatArray | None, worst: dict[str, float]) -> dict[str, BlockReport]:

@@ -87,7 +87,7 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Proof of optimality: the truth lies in [lower, upper].
+    """Proof of optimality: the truth lies in [lower, upper], both its nearest float when it was proved exactly.
 
     ``gap`` is (upper - lower) / max(unit, abs(upper)), where the unit is the market's payoff scale (1 for matching payoffs
     of value 1).

@@ -1,0 +1,451 @@
+"""The command line: reads arguments, prints what the engine says, and turns it into an exit code."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from optmarket import __version__, registry, tables
+from optmarket.errors import InstanceError, OptmarketError, SolverError
+from optmarket.instance import Instance
+from optmarket.solution import Claim, Progress, Solution, Status, read_text, write_text
+from optmarket.template import template
+from optmarket.workflow import audit, load, solve
+
+GOOD, UNMET, BAD_INPUT, NO_ANSWER, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 130, 141
+WIDTH = 120  # of the page where there is no terminal
+NARROWEST = 60
+
+_EXIT_CODES = """
+\b
+Exit codes (of several files the largest):
+  0    good
+  1    a claim not met, an audit violation above tolerance, a gap not reached, a time limit
+  2    bad input
+  3    no certified answer from the solver
+  130  interrupted
+"""
+
+app = typer.Typer(
+    name="optmarket",
+    help="""Optimal markets for data and information, exactly, with proof.
+
+    \b
+    Start here:
+      optmarket list                                the markets, and the instances below ./instances
+      optmarket new MARKET -o my.toml               a commented instance to edit; it solves as it stands
+      optmarket solve my.toml                       the optimal mechanism, its proof and its audit
+      optmarket solve my.toml --out results         and the solution as a JSON file
+      optmarket audit my.toml MECHANISM.json        what anyone's mechanism earns, and whether it holds
+
+    Data go to stdout, talk and progress to stderr. Every command has its own help: optmarket solve -h.""",
+    epilog=_EXIT_CODES,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+Files = Annotated[list[Path], typer.Argument(metavar="INSTANCE", help="Instance files (TOML).", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="INSTANCE", help="An instance file (TOML).", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text, and errors as JSON on stderr. Default: text.")]
+
+
+# Commands --------------------------------------------------------------------------------------------------------------
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        _write(f"optmarket {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """List the markets, and the instances below ./instances."""
+
+    def run() -> int:
+        markets = [registry.get(name) for name in registry.names()]
+        found = [(path, _title(path)) for path in sorted(Path("instances").rglob("*.toml")) if path.is_file()]
+        if as_json:
+            _write_json(
+                {
+                    "markets": [
+                        {"name": m.name, "title": m.title, "source": m.source, "objective": m.objective, "methods": m.methods}
+                        for m in markets
+                    ],
+                    "instances": [
+                        {
+                            "slug": path.relative_to("instances").with_suffix("").as_posix(),
+                            "file": path.as_posix(),
+                            "title": title,
+                        }
+                        for path, title in found
+                    ],
+                }
+            )
+            return GOOD
+        _print(tables.listing([(m.name, m.title, m.source) for m in markets]))
+        if found:
+            _write("\n")
+            _print(tables.listing([(path.as_posix(), title or "cannot be read; see `optmarket check`") for path, title in found]))
+        return GOOD
+
+    raise typer.Exit(_attempt(run, as_json))
+
+
+@app.command("show")
+def show_command(
+    file: Annotated[
+        Path, typer.Argument(metavar="INSTANCE|SOLUTION.json", help="An instance, or a saved solution.", show_default=False)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Print what an instance says, or a saved solution."""
+
+    def run() -> int:
+        if file.suffix.lower() == ".json":
+            _print_solution(Solution.read(file), as_json)
+            return GOOD
+        case = load(file)
+        if as_json:
+            _write_json(
+                {
+                    **_named(case),
+                    "title": case.title,
+                    "source": case.source,
+                    "params": tables.parameters(case),
+                    "expect": [_without_none(claim) for claim in case.expect],
+                    "notes": case.notes,
+                }
+            )
+        else:
+            _print(tables.instance(case, _width(sys.stdout)))
+        return GOOD
+
+    raise typer.Exit(_attempt(run, as_json, file))
+
+
+@app.command("new")
+def new_command(
+    market: Annotated[str, typer.Argument(metavar="MARKET", help="A market's name, as in `optmarket list`.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, which must not exist. Default: stdout."),
+    ] = None,
+) -> None:
+    """Write a commented instance to start from; it solves as it stands."""
+
+    def run() -> int:
+        spec = registry.get(market)
+        text = template(spec.name, spec.title, spec.source, spec.params)
+        if output is None:
+            _write(text)
+            return GOOD
+        if os.path.lexists(output):
+            raise InstanceError("exists already; name a new file", file=str(output))
+        _must_be_writable(output.parent)
+        write_text(output, text)
+        _say(f"wrote {output}; try: optmarket solve {output}")
+        return GOOD
+
+    raise typer.Exit(_attempt(run, False))
+
+
+@app.command("check")
+def check_command(instances: Files, as_json: Json = False) -> None:
+    """Validate instance files without solving them."""
+    reports: list[dict[str, Any]] = []
+
+    def run(file: Path) -> int:
+        case = load(file)
+        if as_json:
+            reports.append({**_named(case), "title": case.title, "notes": case.notes})
+            return GOOD
+        _print(tables.plain(f"ok  {case.slug}  {case.sha256[:12]}  {tables.outline(case)}"))
+        for note in case.notes:
+            _say(f"note: {file}: {note}")
+        return GOOD
+
+    code = _each(instances, run, as_json)
+    if as_json:
+        _write_json({"instances": reports})
+    raise typer.Exit(code)
+
+
+@app.command("solve")
+def solve_command(
+    instances: Files,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write each solution to DIR/<slug>.json. Default: write nothing."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="A method of the market (`optmarket list --json` names them), or auto to let it choose.")
+    ] = "auto",
+    gap: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop when the certified gap is at most this: upper less lower bound, relative to the upper bound, above 0. "
+            "Default: go on to the solver's tolerances.",
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(help="Stop each file's solver after this many seconds, above 0, with the bounds reached. Default: none."),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads the solver may use, at least 1.")] = 1,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Prove the optimum in rational arithmetic; for small programs. Default: in floats.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one solution a line as JSON, and errors as JSON on stderr. Default: text.")
+    ] = False,
+) -> None:
+    """Solve instances and print what was found.
+
+    That is the optimal mechanism, the bounds that prove it, its audit, and how the known answers compare.
+
+    Ctrl-C stops the solver; the bounds and the best mechanism so far are printed.
+    """
+    written: dict[Path, Path] = {}
+
+    def prepare() -> int:
+        for name, value in (("--gap", gap), ("--time-limit", time_limit)):
+            if value is not None and not 0 < value < math.inf:
+                raise InstanceError(f"is {value:g}; must be above 0 and finite", field=name)
+        if threads < 1:
+            raise InstanceError(f"is {threads}; must be at least 1", field="--threads")
+        if out is not None:
+            _must_be_writable(out)
+        return GOOD
+
+    def run(file: Path) -> int:
+        case = load(file)
+        target = None if out is None else out / f"{case.slug}.json"
+        if target is not None:
+            if target in written:
+                raise InstanceError(f"would overwrite the solution of {written[target]} in {target}", file=str(file))
+            _must_be_writable(target.parent)
+            if os.path.isdir(target):
+                raise InstanceError("is a directory; a solution is to be written there", file=str(target))
+            written[target] = file
+        with _progress(case.slug, hidden=as_json) as progress:
+            found = solve(case, method=method, gap=gap, time_limit=time_limit, threads=threads, exact=exact, progress=progress)
+        try:
+            if target is not None:
+                found.write(target)
+                _say(f"wrote {target}")
+        finally:
+            if not as_json and file is not instances[0]:
+                _write("\n")
+            _print_solution(found, as_json)
+        return _code(found)
+
+    code = _attempt(prepare, as_json)
+    raise typer.Exit(code or _each(instances, run, as_json))
+
+
+@app.command("audit")
+def audit_command(
+    instance: File,
+    mechanism: Annotated[
+        Path,
+        typer.Argument(metavar="MECHANISM.json", help="A mechanism file, or a solution saved by solve.", show_default=False),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what anyone's mechanism earns and whether it holds.
+
+    It is judged from the market's primitives alone. Violations are what a type could gain, in payoff units; the exit code is 1
+    if one exceeds 1e-7 of the market's payoff scale.
+    """
+
+    def run() -> int:
+        case = load(instance)
+        found = audit(case, mechanism)
+        if as_json:
+            words = tables.verdict(found).plain
+            _write_json({"instance": _named(case), "audit": asdict(found), "good": found.good, "verdict": words})
+        else:
+            _print(tables.audit(case.title, found, _width(sys.stdout)))
+        return GOOD if found.good else UNMET
+
+    raise typer.Exit(_attempt(run, as_json, instance))
+
+
+def main() -> int:
+    """Run the command line on `sys.argv`.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a title in letters the terminal has not is no reason to fail
+    try:
+        app(prog_name="optmarket")
+    except SystemExit as stop:
+        return int(stop.code or GOOD)
+    return GOOD
+
+
+# Running ---------------------------------------------------------------------------------------------------------------
+
+
+def _attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> int:
+    """Run, and say what went wrong in one line; the exit code."""
+    name = None if file is None else str(file)
+    try:
+        return run()
+    except SolverError as error:
+        return _complain(error, as_json, NO_ANSWER)
+    except OptmarketError as error:
+        return _complain(error, as_json, BAD_INPUT)
+    except MemoryError:
+        return _complain(SolverError("needs more memory than there is", file=name), as_json, NO_ANSWER)
+    except KeyboardInterrupt:
+        return _complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
+
+
+def _each(files: list[Path], run: Callable[[Path], int], as_json: bool) -> int:
+    """Run on every file, whatever becomes of the others, until interrupted; the largest exit code."""
+    worst = GOOD
+    for file in files:
+        worst = max(worst, _attempt(partial(run, file), as_json, file))
+        if worst == INTERRUPTED:
+            break
+    return worst
+
+
+def _code(found: Solution) -> int:
+    if found.status is Status.INTERRUPTED:
+        return INTERRUPTED
+    if found.status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
+        return NO_ANSWER
+    return GOOD if found.good else UNMET
+
+
+def _must_be_writable(folder: Path) -> None:
+    """Fail unless a file could be written in a folder, there already or to be made; nothing is made."""
+    there = Path(os.path.abspath(folder))
+    while not os.path.lexists(there):
+        there = there.parent
+    if not os.path.isdir(there):
+        raise InstanceError("is not a directory; nothing can be written below it", file=str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InstanceError("may not be written to; name another folder", file=str(there))
+
+
+def _title(path: Path) -> str | None:
+    """An instance's title, without the labour of validating it."""
+    try:
+        title = tomllib.loads(read_text(path)).get("title")
+    except (OptmarketError, ValueError, RecursionError):
+        return None
+    return title if isinstance(title, str) else None
+
+
+def _named(case: Instance) -> dict[str, Any]:
+    return {"file": case.file, "slug": case.slug, "sha256": case.sha256, "model": case.model}
+
+
+def _without_none(claim: Claim) -> dict[str, Any]:
+    return {key: value for key, value in asdict(claim).items() if value is not None}
+
+
+# Printing --------------------------------------------------------------------------------------------------------------
+
+
+def _print_solution(found: Solution, as_json: bool) -> None:
+    if as_json:
+        _write(found.to_json() + "\n")
+    else:
+        _print(tables.solution(found, _width(sys.stdout)))
+
+
+def _print(what: RenderableType) -> None:
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=sys.stdout,
+        width=_width(sys.stdout),
+        color_system="auto" if terminal else None,
+        force_terminal=terminal,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    with console.capture() as capture:
+        console.print(what)
+    _write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+
+
+def _width(stream: Any) -> int:
+    return max(NARROWEST, Console(file=stream).width) if stream.isatty() else WIDTH
+
+
+def _write_json(content: dict[str, Any]) -> None:
+    _write(json.dumps(content, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _write(text: str) -> None:
+    """To stdout at once; if nobody reads on, leave quietly with the code shells give for that."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else closing it at exit fails once more
+        raise SystemExit(CLOSED_PIPE) from None
+
+
+def _say(text: str) -> None:
+    """One line to stderr."""
+    print(tables.plain(text).plain, file=sys.stderr, flush=True)
+
+
+def _complain(error: OptmarketError, as_json: bool, code: int) -> int:
+    _say(json.dumps({"error": error.as_dict()}) if as_json else f"error: {error}")
+    return code
+
+
+@contextmanager
+def _progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """While solving: where it stands, on stderr, if that is a terminal."""
+    if hidden or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
+        task = bar.add_task(f"{tables.plain(name).plain}: setting up", total=None)
+
+        def update(now: Progress) -> None:
+            said = f"round {now.round:,}, {now.rows:,} rows, bound {tables.number(now.upper)}, worst violation {tables.number(now.violation, 2)}"
+            bar.update(task, description=f"{tables.plain(name).plain}: {said}")
+
+        yield update
