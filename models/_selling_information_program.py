@@ -14,7 +14,7 @@ from optmarket.numbers import floats
 from optmarket.program import IntArray, LinearProgram, NumberArray, Rows, check_memory
 
 NEIGHBOURS = 8
-ROWS_PER_TYPE = 2
+ROWS_PER_TYPE = 3
 BLOCK_BYTES = 2**26
 
 Deviations = Literal["double", "separate", "misreport"]

@@ -233,6 +233,7 @@ def solve_command(
     Ctrl-C stops the solver; the bounds and the best mechanism so far are printed.
     """
     written: dict[Path, Path] = {}
+    printed: list[Path] = []
 
     def prepare() -> int:
         for name, value in (("--gap", gap), ("--time-limit", time_limit)):
@@ -252,7 +253,7 @@ def solve_command(
                 raise InstanceError(f"would overwrite the solution of {written[target]} in {target}", file=str(file))
             _must_be_writable(target.parent)
             if os.path.isdir(target):
-                raise InstanceError("is a directory; a solution is to be written there", file=str(target))
+                raise InstanceError("is a directory; the solution goes into a file of that name", file=str(target))
             written[target] = file
         with _progress(case.slug, hidden=as_json) as progress:
             found = solve(case, method=method, gap=gap, time_limit=time_limit, threads=threads, exact=exact, progress=progress)
@@ -261,8 +262,9 @@ def solve_command(
                 found.write(target)
                 _say(f"wrote {target}")
         finally:
-            if not as_json and file is not instances[0]:
+            if printed and not as_json:
                 _write("\n")
+            printed.append(file)
             _print_solution(found, as_json)
         return _code(found)
 
@@ -441,11 +443,13 @@ def _progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None]
         yield None
         return
     columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    shown = tables.plain(name).plain
     with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
-        task = bar.add_task(f"{tables.plain(name).plain}: setting up", total=None)
+        task = bar.add_task(f"{shown}: setting up", total=None)
 
         def update(now: Progress) -> None:
-            said = f"round {now.round:,}, {now.rows:,} rows, bound {tables.number(now.upper)}, worst violation {tables.number(now.violation, 2)}"
-            bar.update(task, description=f"{tables.plain(name).plain}: {said}")
+            bound, violation = tables.number(now.upper), tables.number(now.violation, 2)
+            said = f"round {now.round:,}, {now.rows:,} rows, bound {bound}, worst violation {violation}"
+            bar.update(task, description=f"{shown}: {said}")
 
         yield update

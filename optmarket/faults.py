@@ -10,13 +10,8 @@ from fractions import Fraction
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-    Tag,
-    ValidationError,
-)
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from optmarket.errors import InstanceError
 from optmarket.numbers import shown
@@ -55,7 +50,7 @@ class _Fault:
     name for the alternative it tried. ``wanted`` is set if the input is of a wrong kind altogether.
     """
 
-    details: ErrorDetails
+    details: Mapping[str, Any]
     path: str
     parent: str
     owner: type[BaseModel] | None
@@ -65,7 +60,7 @@ class _Fault:
 
     @property
     def kind(self) -> str:
-        return self.details["type"]
+        return str(self.details["type"])
 
     @property
     def near(self) -> str | None:
@@ -145,7 +140,7 @@ def _message(fault: _Fault) -> str:
     return f"{name}; {details['msg'][0].lower()}{details['msg'][1:]}"
 
 
-def _trace(details: ErrorDetails, model: type[BaseModel]) -> _Fault:
+def _trace(details: Mapping[str, Any], model: type[BaseModel]) -> _Fault:
     kind: Any = model
     path, parent, owner = "", "", None
     forks: list[tuple[str, str]] = []

@@ -139,8 +139,9 @@ class _Session:
         solution = self.highs.getSolution()
         return np.array(solution.col_value) if solution.value_valid else None
 
-    def multipliers(self) -> FloatArray:
-        return np.array(self.highs.getSolution().row_dual)
+    def multipliers(self, rows: int) -> FloatArray:
+        solution = self.highs.getSolution()
+        return np.array(solution.row_dual) if len(solution.row_dual) == rows else np.zeros(rows)
 
     def basis(self) -> Basis | None:
         basis = self.highs.getBasis()
@@ -207,20 +208,18 @@ def solve(
     options = options or Options()
     start = time.perf_counter()
     families = program.families
-    batches: dict[str, list[Rows]] = {name: [rows] for name, rows in program.rows.items()}
-    for name, family in families.items():
-        batches[name] = [family.seed()]
-    order: list[tuple[str, Rows]] = [(name, rows) for name, parts in batches.items() for rows in parts]
+    order = [*program.rows.items(), *((name, family.seed()) for name, family in families.items())]
     session = _Session(program, Rows.join(rows for _, rows in order), options)
 
     x: FloatArray | None = None
     multipliers = np.zeros(0)
-    bound = np.inf if program.sense == "max" else -np.inf
+    bound = safe_bound(program, Rows.join([]), multipliers)
     better = min if program.sense == "max" else max
     violation = 0.0
     worst = dict.fromkeys(families, 0.0)
     rounds = iterations = 0
     while True:
+        listed = Rows.join(rows for _, rows in order)
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
         status, interrupted = session.run(left)
         rounds += 1
@@ -229,15 +228,17 @@ def solve(
         if status is Status.FAILED:
             raise SolverError(f"HiGHS ended with {session.highs.modelStatusToString(session.highs.getModelStatus())!r}")
         if status is not Status.OPTIMAL:
-            if x is None and status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
-                x = session.point()
+            if status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+                # whatever multipliers the solver leaves, the bound they give holds
+                bound = better(bound, safe_bound(program, listed, session.multipliers(len(listed))))
+                x = session.point() if x is None else x
             break
         steps = session.iterations()
         iterations += steps
-        x, multipliers = session.point(), session.multipliers()
+        x, multipliers = session.point(), session.multipliers(len(listed))
         if x is None:
             raise SolverError("HiGHS calls the program optimal but gives no point")
-        bound = better(bound, safe_bound(program, Rows.join(rows for _, rows in order), multipliers))
+        bound = better(bound, safe_bound(program, listed, multipliers))
         found: list[tuple[str, Rows]] = []
         try:
             for name, family in families.items():
@@ -247,8 +248,7 @@ def solve(
                     found.append((name, rows))
             violation = max(worst.values(), default=0.0)
             if options.progress is not None:
-                listed = sum(len(rows) for _, rows in order)
-                options.progress(Progress(rounds, listed, bound, violation, time.perf_counter() - start))
+                options.progress(Progress(rounds, len(listed), bound, violation, time.perf_counter() - start))
             if not found:
                 break
             if options.gap is not None and incumbent is not None:
@@ -266,12 +266,8 @@ def solve(
             order.append((name, rows))
 
     basis = session.basis() if status is Status.OPTIMAL else None
-    listed_rows = Rows.join(rows for _, rows in order)
-    if len(multipliers) < len(listed_rows):
-        multipliers = np.concatenate([multipliers, np.zeros(len(listed_rows) - len(multipliers))])
-    if not np.isfinite(bound) and status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
-        bound = safe_bound(program, listed_rows, multipliers)
-    return LpResult(status, x, listed_rows, multipliers, bound, basis, _blocks(order, x, worst), rounds, iterations, violation)
+    multipliers = np.concatenate([multipliers, np.zeros(len(listed) - len(multipliers))])
+    return LpResult(status, x, listed, multipliers, bound, basis, _blocks(order, x, worst), rounds, iterations, violation)
 
 
 def solve_exactly(program: LinearProgram, result: LpResult, seconds: float | None = None) -> Proof | Status:

@@ -141,7 +141,7 @@ class Claim:
     error : float, optional
         Distance by which the relation fails (0 if it holds).
     met : bool, optional
-        Whether the claim behaves as its verdict says.
+        Whether the claim behaves as its verdict says; none while it is open.
     """
 
     quantity: str
@@ -208,13 +208,13 @@ class Solution:
 
     @property
     def good(self) -> bool:
-        """Optimal, audited within tolerance, and every binding claim met."""
+        """Optimal, audited within tolerance, and no binding claim unmet."""
         recomputed = self.audit.quantities[self.objective]
         return (
             self.status is Status.OPTIMAL
             and self.audit.good
             and abs(recomputed - self.value) <= AUDIT_TOLERANCE * self.audit.unit
-            and all(claim.met for claim in self.claims if claim.binding)
+            and not any(claim.met is False for claim in self.claims if claim.binding)
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -279,8 +279,8 @@ class Solution:
                 notes=tuple(data.get("notes", ())),
                 run=data.get("run", {}),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InstanceError(f"is not a solution file: {error}", file=file) from error
+        except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise InstanceError(f"is not a solution file: {type(error).__name__} {error}", file=file) from error
 
     @classmethod
     def read(cls, path: str | Path) -> Solution:
@@ -309,7 +309,7 @@ def read_json(path: str | Path, **options: Any) -> dict[str, Any]:
     text = read_text(path)
     try:
         data = json.loads(text, **options)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InstanceError(f"is not JSON: {error}", file=str(path)) from error
     if not isinstance(data, dict):
         raise InstanceError("holds no JSON object; a file starts with { and ends with }", file=str(path))
@@ -325,9 +325,9 @@ def read_text(path: str | Path) -> str:
         If the file is missing, a directory, unreadable, empty or not text.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InstanceError("is a directory; name a file", file=str(path))
     try:
+        if path.is_dir():
+            raise InstanceError("is a directory; name a file", file=str(path))
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InstanceError("there is no such file", file=str(path)) from error

@@ -21,7 +21,7 @@ from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Claim, Solut
 
 DIGITS = 6
 VALUE_DIGITS = 9
-NOISE = 1e-12  # numbers of a solution below this, in payoff units if these are smaller than 1, read 0
+NOISE = 1e-10  # numbers of a solution below this share of its payoff scale read 0
 FIRST_ROWS = 40
 LATER_ROWS = 12
 MOST_BLOCKS = 4  # parts into which a table too wide for the page is cut
@@ -89,12 +89,14 @@ def verdict(found: Audit) -> Text:
         if None in words:
             return Text(f"holds: no violation exceeds {number(tolerance)} payoff units", style="green")
         return Text(f"holds: no type gains by {_listed(str(word) for word in words)}", style="green")
-    worst = [
-        f"a type gains {number(value, 3)} by {_GAINS[name]}" if name in _GAINS else f"{name.replace('-', ' ')} {number(value, 3)}"
-        for name, value in found.violations.items()
-        if value > tolerance
-    ]
-    return Text(f"does not hold: {'; '.join(worst)} (payoff units; the tolerance is {number(tolerance)})", style="bold red")
+    gains, others = [], []
+    for name, value in found.violations.items():
+        if value > tolerance and name in _GAINS:
+            gains.append(f"{number(value, 3)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
+        elif value > tolerance:
+            others.append(f"{name.replace('-', ' ')} {number(value, 3)}")
+    said = ", ".join([f"a type gains {gains[0]}", *gains[1:], *others] if gains else others)
+    return Text(f"does not hold: {said} (payoff units; the tolerance is {number(tolerance)})", style="bold red")
 
 
 def instance(case: Instance, width: int) -> Group:
@@ -218,7 +220,7 @@ def _proved(found: Solution) -> bool:
 
 
 def _noise(found: Audit) -> float:
-    return NOISE * min(1.0, found.unit)
+    return NOISE * found.unit
 
 
 def _quantities(found: Solution) -> Table:
@@ -256,8 +258,8 @@ def _stated(value: str) -> str:
 
 
 def _add_claim(table: Table, claim: Claim, found: Solution) -> None:
-    unmet = claim.binding and not claim.met
-    mark = "" if not unmet else "NOT MET: " if _proved(found) else "OPEN, the optimum is not proved: "
+    unmet = claim.binding and claim.met is False
+    mark = "NOT MET: " if unmet else ""
     best = "the optimum" if claim.quantity == found.objective and _proved(found) else ""
     words = plain(f"{mark}{_standing(claim, best)} {_origin(claim)}")
     table.add_row(plain(claim.quantity), plain(_stated(claim.value)), claim.kind, words, style="bold red" if unmet else None)
@@ -267,6 +269,8 @@ def _standing(claim: Claim, best: str) -> str:
     """How a claim compares with the solution, in words; ``best`` is what to call the true value, if it has a name."""
     if claim.true is None or claim.error is None:
         return "undecided, as the market reports no such quantity"
+    if claim.met is None:
+        return "open: the bounds reached do not decide it"
     if claim.verdict in {"wrong", "misprint"}:
         known = "a known misprint" if claim.verdict == "misprint" else "known to be wrong"
         if claim.met:
@@ -298,7 +302,7 @@ def _origin(claim: Claim) -> str:
 def _audit_line(found: Solution) -> Text:
     zero = _noise(found.audit)
     violations = [f"{name.replace('-', ' ')} {number(value, 3, zero=zero)}" for name, value in found.audit.violations.items()]
-    line = Text("   ".join(violations) or "buyers choose for themselves: nothing can be violated")
+    line = Text("   ".join(violations) or "nothing that could be violated")
     if not found.audit.good:
         line.append(f"   NOT MET: above the tolerance of {number(AUDIT_TOLERANCE * found.audit.unit)}", style="bold red")
     recomputed = found.audit.quantities.get(found.objective, found.value)

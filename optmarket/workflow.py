@@ -13,7 +13,7 @@ from optmarket import registry
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.instance import Instance
 from optmarket.numbers import exact
-from optmarket.solution import FORMAT, Audit, Claim, Options, Progress, Solution, read_json
+from optmarket.solution import DEFAULT_GAP, FORMAT, Answer, Audit, Claim, Options, Progress, Solution, Status, read_json
 
 _MECHANISM_HEADER = {"format", "model", "title", "instance", "source"}
 
@@ -84,7 +84,7 @@ def solve(
         quantities=answer.quantities,
         certificate=answer.certificate,
         audit=spec.audit(case.params, answer.mechanism),
-        claims=tuple(decide(claim, answer.quantities) for claim in known),
+        claims=tuple(decide(claim, answer, spec.objective) for claim in known),
         mechanism=answer.mechanism,
         tables=spec.tables(case.params, answer.mechanism),
         exact=answer.exact,
@@ -93,17 +93,25 @@ def solve(
     )
 
 
-def decide(claim: Claim, quantities: Mapping[str, float]) -> Claim:
-    """Hold a claim against the solution: by how much it fails, and whether that is as its verdict says.
+def decide(claim: Claim, answer: Answer, objective: str) -> Claim:
+    """Hold a claim against an answer: by how much it fails, and whether that is as its verdict says.
 
-    A claim on a quantity the market does not report stays undecided and unmet.
+    Where the optimum is not proved, only a claim that the bounds on it contradict is decided. A claim on a quantity the market
+    does not report is unmet.
     """
-    if claim.quantity not in quantities:
+    if claim.quantity not in answer.quantities:
         return replace(claim, met=False)
-    true, stated = quantities[claim.quantity], float(exact(claim.value))
-    error = {"eq": abs(true - stated), "lower": max(0.0, stated - true), "upper": max(0.0, true - stated)}[claim.relation]
+    true, stated = answer.quantities[claim.quantity], float(exact(claim.value))
+    proved = answer.status is Status.OPTIMAL and answer.certificate.gap <= DEFAULT_GAP
+    low = high = true
+    if not proved and claim.quantity == objective:
+        low, high = answer.certificate.lower, answer.certificate.upper
+    short, over = max(0.0, low - stated), max(0.0, stated - high)
+    error = {"eq": max(short, over), "lower": over, "upper": short}[claim.relation]
     holds = error <= claim.tolerance
-    return replace(claim, true=true, error=error, met=holds != (claim.verdict in {"wrong", "misprint"}))
+    decided = proved or (claim.quantity == objective and not holds)
+    expected = claim.verdict not in {"wrong", "misprint"}
+    return replace(claim, true=true, error=error, met=(holds == expected) if decided else None)
 
 
 def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, Any]) -> Audit:
