@@ -214,9 +214,13 @@ def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, di
         revenue = earned(weight, cut, tried)
         if revenue > best:
             best, choice, best_prices = revenue, tried, cut
+    # types of weight 0 choose from what the others buy
+    sold = np.setdiff1d(choice[market.active], NOTHING)
+    items, best_prices = items[sold], best_prices[sold]
+    choice = choose(value[:, sold], outside, best_prices, rounding if discount else TIE, for_seller=not discount)
     # a posted number is a float: round it in payoff units
     menu = _relabelled(product, market.profiles, items, best_prices * scale, choice)
-    return menu, math.nextafter(best * scale * (1 - 1e-15), -math.inf) if discount else best * scale
+    return menu, max(0.0, math.nextafter(best * scale * (1 - 1e-15), -math.inf)) if discount else best * scale
 
 
 def full_information_menu(market: Market) -> tuple[Menu, float]:

@@ -39,9 +39,9 @@ def theory(params: Params) -> list[Claim]:
 
 def full_information(market: Market) -> Point:
     """The best revenue from full information alone, and its price, in payoff units."""
-    worth = (market.full - market.outside) * market.scale
+    worth = ((market.full - market.outside) * market.scale)[market.active]
     order = np.argsort(-worth, kind="stable")
-    revenue = worth[order] * np.cumsum(market.weight[order])
+    revenue = worth[order] * np.cumsum(market.weight[market.active][order])
     best = int(revenue.argmax())
     return revenue[best], worth[order][best]
 

@@ -87,8 +87,11 @@ def safe_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> 
     if not (np.all(np.isfinite(best)) and np.all(np.isfinite(box_error))):
         return sign * math.inf
     offset = sign * program.offset
-    error = math.fsum(box_error) + 4 * _HALF_ULP * (math.fsum(np.abs(row_terms)) + abs(offset)) + 1e-300
-    total = math.fsum(np.concatenate([row_terms, best, [offset, error * (1 + 1e-9)]]))
+    error = math.fsum(box_error) + 4 * _HALF_ULP * (math.fsum(np.abs(row_terms)) + abs(offset))
+    if error == 0:
+        return sign * offset
+    # the last addend covers products too small for a float
+    total = math.fsum(np.concatenate([row_terms, best, [offset, error * (1 + 1e-9), 1e-300]]))
     return sign * math.nextafter(total, math.inf)
 
 
