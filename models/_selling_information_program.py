@@ -173,15 +173,19 @@ class IncentiveRows:
         return np.broadcast_to(np.arange(len(self.profiles)), (n, len(self.profiles)))
 
     def separate(self, x: NumberArray, tolerance: float) -> tuple[Rows, Any]:
-        """The worst rows of each type that fail at x by more than `tolerance`, and the largest failure over all pairs."""
+        """The rows that fail at x by more than `tolerance` and are the worst of their buyer or their item; the largest failure.
+
+        Without the worst of each item all buyers may complain of the same few items, and the rest be mended one by one.
+        """
         types, states, contexts, actions = self.product.shape
         profiles = len(self.profiles)
         experiment, price = x[self.experiment], x[self.price]
         own = (self.gain * experiment).sum(axis=(1, 2)) - price
         items = np.moveaxis(experiment, 1, 0).reshape(states, -1)
         step = max(1, BLOCK_BYTES // (8 * types * profiles * contexts * actions))
-        buyers: list[IntArray] = []
-        chosen: list[IntArray] = []
+        pairs: list[IntArray] = []
+        envied = np.zeros(types, dtype=self.product.dtype)
+        envious = np.zeros(types, dtype=np.int64)
         largest: Any = 0
         for start in range(0, types, step):
             block = slice(start, min(start + step, types))
@@ -196,17 +200,21 @@ class IncentiveRows:
             here = np.arange(size)
             failure[here, here + start] = 0
             largest = max(largest, failure.max())
+            worst = failure.argmax(axis=0)
+            most = failure[worst, np.arange(types)]
+            envious = np.where(most > envied, worst + start, envious)
+            envied = np.maximum(most, envied)
             for _ in range(min(ROWS_PER_TYPE, types - 1)):
                 worst = failure.argmax(axis=1)
                 fails = failure[here, worst] > tolerance
                 if not fails.any():
                     break
-                buyers.append(here[fails] + start)
-                chosen.append(worst[fails])
+                pairs.append((here[fails] + start) * types + worst[fails])
                 failure[here, worst] = 0
-        if not buyers:
+        if not pairs:
             return Rows.join([]), largest
-        buyer, item = np.concatenate(buyers), np.concatenate(chosen)
+        pairs.append((envious * types + np.arange(types))[envied > tolerance])
+        buyer, item = np.divmod(np.unique(np.concatenate(pairs)), types)
         return self.rows(buyer, item, self._best_disobedience(buyer, experiment[item])), largest
 
     def _best_disobedience(self, buyer: IntArray, experiment: NumberArray) -> IntArray:
