@@ -57,7 +57,7 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
 
     one: Any = Fraction(1) if exact else 1.0
     gain, product = number(market.gain), number(market.product)
-    program = LinearProgram("max")
+    program = LinearProgram("max", unit=float(market.scale))
     experiment = program.add_variables("experiment", (types, n_states, profiles), lower=0 * one, upper=one)
     price = program.add_variables(
         "price", (types,), lower=0 * one, upper=number(market.full - market.outside), objective=number(market.weight)

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console, RenderableType
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from optmarket import __version__, registry, tables
-from optmarket.errors import InstanceError, OptmarketError, SolverError
+from optmarket import __version__, highs, registry, tables
+from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.instance import Instance
 from optmarket.solution import Claim, Progress, Solution, Status, read_text, write_text
 from optmarket.template import template
@@ -298,6 +298,36 @@ def audit_command(
         return GOOD if found.good else UNMET
 
     raise typer.Exit(_attempt(run, as_json, instance))
+
+
+@app.command("export")
+def export_command(
+    instance: File,
+    file_format: Annotated[Literal["mps", "lp"], typer.Option("--format", help="The file's format.")] = "mps",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file. Default: the instance's name, here."),
+    ] = None,
+) -> None:
+    """Write an instance's linear program, every row listed, for other solvers.
+
+    The objective is in the market's units; coefficients are decimals of 15 digits.
+    """
+
+    def run() -> int:
+        case = load(instance)
+        program = registry.get(case.model).program(case.params)
+        if program is None:
+            raise ModelError(f"market {case.model} has no linear program to export", file=str(instance))
+        target = Path(f"{instance.stem}.{file_format}") if output is None else output
+        if target.suffix != f".{file_format}":
+            raise InstanceError(f"must end in .{file_format}", file=str(target))
+        highs.write(program, target)
+        rows, columns, nonzeros = program.size(listed=True)
+        _say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
+        return GOOD
+
+    raise typer.Exit(_attempt(run, False, instance))
 
 
 def main() -> int:

@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import highspy
 import numpy as np
 
 from optmarket.certificate import Basis, Proof, Vertex, prove, safe_bound, vertex
-from optmarket.errors import SolverError
+from optmarket.errors import InstanceError, SolverError
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
-from optmarket.solution import BlockReport, Options, Progress, Status
+from optmarket.solution import BlockReport, Options, Progress, Status, write_through
 
 FEASIBILITY = 1e-9
 REFINEMENTS = 50
@@ -73,6 +74,46 @@ class LpResult:
     violation: float
 
 
+def write(program: LinearProgram, path: str | Path) -> None:
+    """Write a program with every row listed to a file that other solvers read, its objective in the market's units.
+
+    Columns and rows are called by their block and their place in it, ``price_3`` or ``experiment_0_1_0``.
+
+    Parameters
+    ----------
+    program : LinearProgram
+    path : str or Path
+        Ending in ``.mps`` or ``.lp``, which decides the format. Coefficients are written to 15 digits or so: what an exact
+        program means by 1/3 is lost.
+
+    Raises
+    ------
+    ModelError
+        If the listed program does not fit in memory.
+    InstanceError
+        If the path ends otherwise or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in {".mps", ".lp"}:
+        raise InstanceError("must end in .mps or .lp", file=str(path))
+    program = program.listed()
+    session = _Session(program, Rows.join(program.rows.values()), Options())
+    lp = session.highs.getLp()
+    lp.col_cost_, lp.offset_ = program.unit * _floats(program.objective), program.unit * program.offset
+    lp.col_names_ = [_name(block, place) for block, index in program.variables.items() for place in np.ndindex(index.shape)]
+    lp.row_names_ = [_name(block, (k,)) for block, rows in program.rows.items() for k in range(len(rows))]
+    session.must(session.highs.passModel(lp), "naming the program")
+
+    def save(temporary: Path) -> None:
+        session.must(session.highs.writeModel(str(temporary)), f"writing {path.name}")
+
+    write_through(path, save)
+
+
+def _name(block: str, place: tuple[int, ...]) -> str:
+    return "_".join([*block.split(), *map(str, place)])
+
+
 class _Session:
     """One HiGHS model that only grows."""
 
@@ -86,7 +127,7 @@ class _Session:
         }
         highspy.Highs.resetGlobalScheduler(True)  # else the number of threads of an earlier solve stays in force
         for name, value in settings.items():
-            self._must(self.highs.setOptionValue(name, value), f"setting {name}")
+            self.must(self.highs.setOptionValue(name, value), f"setting {name}")
         self.highs.HandleUserInterrupt = True
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = program.columns, len(rows)
@@ -98,7 +139,7 @@ class _Session:
         lp.a_matrix_.start_ = rows.start.astype(np.int32)
         lp.a_matrix_.index_ = rows.index.astype(np.int32)
         lp.a_matrix_.value_ = _floats(rows.value)
-        self._must(self.highs.passModel(lp), "passing the program")
+        self.must(self.highs.passModel(lp), "passing the program")
 
     def add(self, rows: Rows) -> None:
         status = self.highs.addRows(
@@ -110,14 +151,14 @@ class _Session:
             rows.index.astype(np.int32),
             _floats(rows.value),
         )
-        self._must(status, "adding rows")
+        self.must(status, "adding rows")
 
     def run(self, seconds: float | None) -> tuple[Status, bool]:
         """Solve; on Ctrl-C stop the solver first. Returns the status and whether it was Ctrl-C."""
         if seconds is not None:
             # the solver's clock runs on from solve to solve
             limit = self.highs.getRunTime() + max(seconds, 0.0)
-            self._must(self.highs.setOptionValue("time_limit", limit), "setting time_limit")
+            self.must(self.highs.setOptionValue("time_limit", limit), "setting time_limit")
         interrupted = False
         self.highs.startSolve()
         while True:
@@ -131,7 +172,7 @@ class _Session:
         model_status = self.highs.getModelStatus()
         if model_status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             # presolve cannot tell which; without it the simplex method can
-            self._must(self.highs.setOptionValue("presolve", "off"), "switching presolve off")
+            self.must(self.highs.setOptionValue("presolve", "off"), "switching presolve off")
             return self.run(seconds)
         return STATUS.get(model_status, Status.FAILED), interrupted
 
@@ -160,13 +201,13 @@ class _Session:
         given = highspy.HighsBasis()
         given.col_status, given.row_status = statuses(basis.columns), statuses(basis.rows)
         given.valid = True
-        self._must(self.highs.setBasis(given), "a basis to start from")
+        self.must(self.highs.setBasis(given), "a basis to start from")
 
     def iterations(self) -> int:
         return max(int(self.highs.getInfo().simplex_iteration_count), 0)
 
     @staticmethod
-    def _must(status: highspy.HighsStatus, what: str) -> None:
+    def must(status: highspy.HighsStatus, what: str) -> None:
         if status == highspy.HighsStatus.kError:
             raise SolverError(f"HiGHS refused {what}")
 

@@ -7,12 +7,16 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from optmarket.errors import ModelError
+
+if TYPE_CHECKING:
+    import cvxpy
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -142,11 +146,19 @@ class LinearProgram:
     """Maximise or minimise ``objective x + offset`` subject to boxed variables, rows, and families of rows.
 
     Build it block by block; blocks have names, so that a certificate can speak of them.
+
+    Parameters
+    ----------
+    sense : {"max", "min"}
+    offset : float
+    unit : float
+        What one unit of the objective is in the market's units, for programs that leave this one: markets scale their payoffs.
     """
 
-    def __init__(self, sense: Literal["max", "min"] = "max", offset: float = 0.0) -> None:
+    def __init__(self, sense: Literal["max", "min"] = "max", offset: float = 0.0, unit: float = 1.0) -> None:
         self.sense: Literal["max", "min"] = sense
         self.offset = offset
+        self.unit = unit
         self.variables: dict[str, IntArray] = {}
         self.rows: dict[str, Rows] = {}
         self.families: dict[str, RowFamily] = {}
@@ -252,12 +264,42 @@ class LinearProgram:
             If it would not fit in memory.
         """
         check_memory(*self.size(listed=True), "the program with every row listed")
-        program = LinearProgram(self.sense, self.offset)
+        program = LinearProgram(self.sense, self.offset, self.unit)
         program.columns, program.variables, program.rows = self.columns, dict(self.variables), dict(self.rows)
         program._lower, program._upper, program._objective = [self.lower], [self.upper], [self.objective]
         for family in self.families.values():
             family.list_all(program)
         return program
+
+    def to_cvxpy(self) -> cvxpy.Problem:
+        """The listed program as a cvxpy problem in one vector of variables, its objective in the market's units.
+
+        Raises
+        ------
+        ModelError
+            If the listed program does not fit in memory.
+        """
+        import cvxpy  # slow to import, and most solves do without
+
+        program = self.listed()
+        rows = Rows.join(program.rows.values())
+        lower, upper, row_lower, row_upper, objective, value = (
+            np.asarray(given, dtype=np.float64)
+            for given in (program.lower, program.upper, rows.lower, rows.upper, program.objective, rows.value)
+        )
+        x = cvxpy.Variable(program.columns, bounds=[lower, upper], name="x")
+        activity = csr_array((value, rows.index, rows.start), shape=(len(rows), program.columns))
+        equal = row_lower == row_upper
+        below, above = np.isfinite(row_lower) & ~equal, np.isfinite(row_upper) & ~equal
+        constraints = []
+        if equal.any():
+            constraints.append(activity[equal] @ x == row_lower[equal])
+        if below.any():
+            constraints.append(activity[below] @ x >= row_lower[below])
+        if above.any():
+            constraints.append(activity[above] @ x <= row_upper[above])
+        goal = self.unit * (objective @ x + self.offset)
+        return cvxpy.Problem(cvxpy.Maximize(goal) if self.sense == "max" else cvxpy.Minimize(goal), constraints)
 
 
 def _fractions(values: FloatArray) -> NumberArray:

@@ -341,7 +341,18 @@ def read_text(path: str | Path) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8 as `write_through` does."""
+    write_through(path, lambda temporary: temporary.write_bytes(text.encode()))
+
+
+def write_through(path: str | Path, save: Callable[[Path], object]) -> None:
     """Write a file through a temporary one in the same folder, so that it is never there in part.
+
+    Parameters
+    ----------
+    path : str or Path
+    save : callable
+        Writes the file at the path it is given, which ends as `path` does.
 
     Raises
     ------
@@ -351,10 +362,10 @@ def write_text(path: str | Path, text: str) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        os.close(handle)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
+            save(Path(temporary))
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
