@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -20,7 +20,7 @@ from optmarket.program import FloatArray, IntArray, NumberArray
 from optmarket.solution import read_text
 
 MAX_PROFILES = 4096
-Matrix = tuple[tuple[Exact, ...], ...]
+Matrix = Annotated[tuple[Annotated[tuple[Exact, ...], Field(min_length=1)], ...], Field(min_length=1)]
 Measure = tuple[tuple[NonnegativeExact, ...], ...]
 
 
@@ -118,13 +118,6 @@ class Params(BaseModel):
         types, states = _types_from_csv(Path(folder) / data["types_csv"], data.get("states"))
         return {"states": states, **data, "types": types}
 
-    @field_validator("payoff", mode="before")
-    @classmethod
-    def _payoff_is_known(cls, payoff: Any) -> Any:
-        if isinstance(payoff, str) and payoff != "matching":
-            raise ValueError(f'is {payoff!r}; must be "matching" or a matrix of numbers [state][action]')
-        return payoff
-
     @field_validator("types")
     @classmethod
     def _weights_sum_to_one(cls, types: tuple[BuyerType, ...], info: ValidationInfo) -> tuple[BuyerType, ...]:
@@ -147,7 +140,8 @@ class Params(BaseModel):
                 raise InstanceError(f"is for {states_of(buyer)} states; {origin} {states}, and all must agree", field=field)
         own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(self.types) if buyer.payoff is not None]
         shared = [] if self.payoff == "matching" else [("params.payoff", self.payoff)]
-        actions = len(self.actions) if self.actions else states if self.payoff == "matching" else len(self.payoff[0])
+        matrices = [*shared, *own] if shared or len(own) == len(self.types) else []
+        actions = len(self.actions) if self.actions else len(matrices[0][1][0]) if matrices else states
         for field, matrix in [*shared, *own]:
             shape = [len(row) for row in matrix]
             if len(shape) != states or any(width != actions for width in shape):
@@ -231,11 +225,8 @@ class Market:
         payoff = np.array([buyer.payoff or shared for buyer in types], dtype=object)
         payoff = payoff * np.array([buyer.value for buyer in types], dtype=object)[:, None, None]
         states = params.states or tuple(f"state {w + 1}" for w in range(n_states))
-        prefix = "act"
-        n_actions = payoff.shape[2]
-        actions = params.actions or tuple(f"{prefix} {a + 1}" for a in range(n_actions))
-        if params.actions is None and params.states is not None and n_actions == n_states and params.payoff == "matching":
-            actions = tuple(f"{prefix} {state}" for state in params.states)
+        guesses = params.states if params.payoff == "matching" else None  # an action of its own for each state
+        actions = params.actions or tuple(f"act {guess}" for guess in guesses or range(1, payoff.shape[2] + 1))
         weight = np.array([buyer.weight for buyer in types], dtype=object)
         names = tuple(buyer.name or str(k + 1) for k, buyer in enumerate(types))
         return cls(states, actions, names, weight, joint, payoff)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
+from optmarket.errors import ModelError
 from optmarket.models._selling_information_market import Market
 from optmarket.numbers import floats
 from optmarket.program import IntArray, LinearProgram, NumberArray, Rows, check_memory
@@ -53,7 +55,12 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
     )
 
     def number(values: NumberArray) -> NumberArray:
-        return values[active] if exact else floats(values[active])
+        if exact:
+            return values[active]
+        rounded = floats(values[active])
+        if np.any((np.abs(rounded) < sys.float_info.min) & (values[active] != 0)):
+            raise ModelError("spans too many orders of magnitude for floats; leave out what is negligible", field="params")
+        return rounded
 
     one: Any = Fraction(1) if exact else 1.0
     gain, product = number(market.gain), number(market.product)
