@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from optmarket.errors import InstanceError, ModelError
 from optmarket.instance import note
-from optmarket.numbers import Exact, NonnegativeExact, floats, to_one
+from optmarket.numbers import Exact, NonnegativeExact, exact, floats, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
 from optmarket.solution import read_text
 
@@ -99,10 +100,10 @@ class Params(BaseModel):
         examples=["types.csv"],
     )
     states: tuple[str, ...] | None = Field(
-        None, description="names of the states, in the order of beliefs and payoff rows", examples=[["low", "high"]]
+        None, description="names of the states, in the order of beliefs and payoff rows", examples=[["low", "high"]], min_length=1
     )
     actions: tuple[str, ...] | None = Field(
-        None, description="names of the actions, in the order of payoff columns", examples=[["sell", "buy"]]
+        None, description="names of the actions, in the order of payoff columns", examples=[["sell", "buy"]], min_length=1
     )
 
     @model_validator(mode="before")
@@ -149,9 +150,10 @@ class Params(BaseModel):
                 raise InstanceError(f"is {given}; must be {states} states x {actions} actions", field=field)
         if self.payoff == "matching" and len(own) < len(self.types) and actions != states:
             raise InstanceError(f"names {actions} actions; matching payoffs have one per state, {states}", field="params.actions")
-        for field, names in (("states", self.states), ("actions", self.actions)):
-            if names and len(set(names)) != len(names):
-                raise InstanceError("names one twice; each name must differ", field=f"params.{field}")
+        for field, names in (("states", self.states), ("actions", self.actions), ("types", self.type_names())):
+            twice = [name for name, count in Counter(names or ()).items() if count > 1]
+            if twice:
+                raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.{field}")
         contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in self.types)
         if actions**contexts > MAX_PROFILES:
             raise ModelError(
@@ -160,6 +162,10 @@ class Params(BaseModel):
                 field="params.types",
             )
         return self
+
+    def type_names(self) -> tuple[str, ...]:
+        """What tables call the types: their names, or else their numbers from 1."""
+        return tuple(buyer.name or str(k) for k, buyer in enumerate(self.types, start=1))
 
 
 def _types_from_csv(path: Path, states: Any) -> tuple[list[dict[str, Any]], list[str]]:
@@ -170,17 +176,30 @@ def _types_from_csv(path: Path, states: Any) -> tuple[list[dict[str, Any]], list
     named = [name for name in header if name not in {"weight", "value", "name"}]
     if "weight" not in header or not named or "" in header or len(set(header)) != len(header):
         raise InstanceError(
-            f"has columns {', '.join(header)}; must be weight, one per state and perhaps value and name, all different",
+            f"has columns {', '.join(header)}; must be weight, one per state and perhaps value and name, all different and "
+            "separated by commas",
             file=str(path),
         )
     if states is not None and list(states) != named:
         wanted = ", ".join(map(str, states))
         raise InstanceError(f"has states {', '.join(named)} in its columns; the instance names {wanted}", file=str(path))
     types = []
-    for line, row in enumerate(reader, start=2):
+    for row in reader:
+        line = reader.line_num
         if None in row or None in row.values():
-            raise InstanceError(f"line {line} has not {len(header)} entries as the header has", file=str(path))
-        types.append({"belief": [row[state] for state in named], **{k: row[k] for k in header if k not in named}})
+            given = len(header) + len(row.get(None, ())) - sum(entry is None for entry in row.values())
+            raise InstanceError(f"has {given} entries, the header {len(header)}", file=str(path), field=f"line {line}")
+        if not any(entry.strip() for entry in row.values()):
+            continue  # spreadsheets leave rows of separators
+        numbers = {}
+        for column in header:
+            if column != "name":
+                try:
+                    numbers[column] = exact(row[column])
+                except ValueError as error:
+                    raise InstanceError(str(error), file=str(path), field=f"line {line}, column {column}") from error
+        buyer: dict[str, Any] = {"belief": [numbers.pop(state) for state in named], **numbers}
+        types.append(buyer | ({"name": row["name"]} if row.get("name") else {}))
     if not types:
         raise InstanceError("has no types; one row a type below the header", file=str(path))
     return types, named
@@ -228,8 +247,7 @@ class Market:
         guesses = params.states if params.payoff == "matching" else None  # an action of its own for each state
         actions = params.actions or tuple(f"act {guess}" for guess in guesses or range(1, payoff.shape[2] + 1))
         weight = np.array([buyer.weight for buyer in types], dtype=object)
-        names = tuple(buyer.name or str(k + 1) for k, buyer in enumerate(types))
-        return cls(states, actions, names, weight, joint, payoff)
+        return cls(states, actions, params.type_names(), weight, joint, payoff)
 
     @cached_property
     def active(self) -> IntArray:

@@ -16,9 +16,16 @@ from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
 from optmarket.solution import Audit
 
+NEGLIGIBLE = 1e-9
+UNITS = {
+    **dict.fromkeys(("revenue", "surplus", "welfare"), "payoff units"),
+    "share-served": "probability",
+    **dict.fromkeys(("full-information-revenue", "full-information-price", "first-best"), "payoff units"),
+}
+
 
 def quantities(market: Market, menu: Menu) -> dict[str, float]:
-    """Named scalars of a menu in its market, in payoff units (``share-served``: a probability)."""
+    """Named scalars of a menu in its market, in `UNITS`."""
     single, single_price = full_information(market)
     worth = (market.full - market.outside) * market.scale
     return {
@@ -184,6 +191,7 @@ def _types_table(market: Market, menu: Menu, choice: IntArray, value: FloatArray
     rank[NOTHING] = 0
     price = np.concatenate([menu.price, [0.0]])[choice]
     gain = np.column_stack([value, outside])[np.arange(len(outside)), choice] - outside - price
+    gain[np.abs(gain) <= NEGLIGIBLE * float(market.scale)] = 0.0  # what the discount leaves, for people
     belief = floats(market.joint.sum(axis=2))
     return pd.DataFrame(
         {

@@ -44,15 +44,16 @@ import time
 from optmarket import highs
 from optmarket.models._selling_information_market import BuyerType, Market, Params
 from optmarket.models._selling_information_menu import direct_menu, full_information_menu
+from optmarket.models._selling_information_plot import plot
 from optmarket.models._selling_information_program import Deviations, build
-from optmarket.models._selling_information_report import audit, quantities, tables
+from optmarket.models._selling_information_report import UNITS, audit, quantities, tables
 from optmarket.models._selling_information_theory import theory
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, LinearProgram
 from optmarket.registry import ModelSpec
 from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
 
-__all__ = ["MODEL", "BuyerType", "Params", "audit", "program", "solve", "tables", "theory"]
+__all__ = ["MODEL", "BuyerType", "Params", "audit", "plot", "program", "solve", "tables", "theory"]
 
 
 def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram:
@@ -157,4 +158,6 @@ MODEL = ModelSpec(
     audit=audit,
     theory=theory,
     tables=tables,
+    plot=plot,
+    units=UNITS,
 )

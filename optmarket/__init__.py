@@ -8,6 +8,7 @@ from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverEr
 from optmarket.instance import Instance
 from optmarket.program import LinearProgram
 from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Progress, Solution, Status
+from optmarket.tables import tables
 from optmarket.workflow import audit, load, solve
 
 __version__ = version("optmarket")
@@ -31,4 +32,5 @@ __all__ = [
     "audit",
     "load",
     "solve",
+    "tables",
 ]

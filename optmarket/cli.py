@@ -19,10 +19,11 @@ from rich.console import Console, RenderableType
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from optmarket import __version__, highs, registry, tables
+from optmarket import __version__, highs, pages, plots, registry
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.instance import Instance
 from optmarket.solution import Claim, Progress, Solution, Status, read_text, write_text
+from optmarket.tables import render, tables
 from optmarket.template import template
 from optmarket.workflow import audit, load, solve
 
@@ -49,7 +50,8 @@ app = typer.Typer(
       optmarket list                                the markets, and the instances below ./instances
       optmarket new MARKET -o my.toml               a commented instance to edit; it solves as it stands
       optmarket solve my.toml                       the optimal mechanism, its proof and its audit
-      optmarket solve my.toml --out results         and the solution as a JSON file
+      optmarket solve my.toml --out results         and the solution as a JSON file (--plot: and drawn)
+      optmarket table results                       the solutions in a folder, one row each
       optmarket audit my.toml MECHANISM.json        what anyone's mechanism earns, and whether it holds
 
     Data go to stdout, talk and progress to stderr. Every command has its own help: optmarket solve -h.""",
@@ -109,10 +111,10 @@ def list_command(as_json: Json = False) -> None:
                 }
             )
             return GOOD
-        _print(tables.listing([(m.name, m.title, m.source) for m in markets]))
+        _print(pages.listing([(m.name, m.title, m.source) for m in markets]))
         if found:
             _write("\n")
-            _print(tables.listing([(path.as_posix(), title or "cannot be read; see `optmarket check`") for path, title in found]))
+            _print(pages.listing([(path.as_posix(), title or "cannot be read; see `optmarket check`") for path, title in found]))
         return GOOD
 
     raise typer.Exit(_attempt(run, as_json))
@@ -138,13 +140,13 @@ def show_command(
                     **_named(case),
                     "title": case.title,
                     "source": case.source,
-                    "params": tables.parameters(case),
+                    "params": pages.parameters(case),
                     "expect": [_without_none(claim) for claim in case.expect],
                     "notes": case.notes,
                 }
             )
         else:
-            _print(tables.instance(case, _width(sys.stdout)))
+            _print(pages.instance(case, _width(sys.stdout)))
         return GOOD
 
     raise typer.Exit(_attempt(run, as_json, file))
@@ -186,7 +188,7 @@ def check_command(instances: Files, as_json: Json = False) -> None:
         if as_json:
             reports.append({**_named(case), "title": case.title, "notes": case.notes})
             return GOOD
-        _print(tables.plain(f"ok  {case.slug}  {case.sha256[:12]}  {tables.outline(case)}"))
+        _print(pages.plain(f"ok  {case.slug}  {case.sha256[:12]}  {pages.outline(case)}"))
         for note in case.notes:
             _say(f"note: {file}: {note}")
         return GOOD
@@ -210,17 +212,20 @@ def solve_command(
     gap: Annotated[
         float | None,
         typer.Option(
-            help="Stop when the certified gap is at most this: upper less lower bound, relative to the upper bound, above 0. "
-            "Default: go on to the solver's tolerances.",
+            help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the upper bound or "
+            "the payoff scale, whichever is larger. Default: go on to the solver's tolerances.",
         ),
     ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(help="Stop each file's solver after this many seconds, above 0, with the bounds reached. Default: none."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads the solver may use, at least 1.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads the solver may use, at least 1; at most its cores are used.")] = 1,
     exact: Annotated[
         bool, typer.Option("--exact", help="Prove the optimum in rational arithmetic; for small programs. Default: in floats.")
+    ] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Also draw each solution into DIR/<slug>.png and .svg. Default: draw nothing.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one solution a line as JSON, and errors as JSON on stderr. Default: text.")
@@ -241,6 +246,8 @@ def solve_command(
                 raise InstanceError(f"is {value:g}; must be above 0 and finite", field=name)
         if threads < 1:
             raise InstanceError(f"is {threads}; must be at least 1", field="--threads")
+        if plot and out is None:
+            raise InstanceError("needs --out DIR, the folder that figures and solutions go into", field="--plot")
         if out is not None:
             _must_be_writable(out)
         return GOOD
@@ -261,6 +268,9 @@ def solve_command(
             if target is not None:
                 found.write(target)
                 _say(f"wrote {target}")
+            if out is not None and plot:
+                for figure in plots.save(found.plot(), out / case.slug):
+                    _say(f"wrote {figure}")
         finally:
             if printed and not as_json:
                 _write("\n")
@@ -291,10 +301,10 @@ def audit_command(
         case = load(instance)
         found = audit(case, mechanism)
         if as_json:
-            words = tables.verdict(found).plain
+            words = pages.verdict(found).plain
             _write_json({"instance": _named(case), "audit": asdict(found), "good": found.good, "verdict": words})
         else:
-            _print(tables.audit(case.title, found, _width(sys.stdout)))
+            _print(pages.audit(case.title, found, _width(sys.stdout)))
         return GOOD if found.good else UNMET
 
     raise typer.Exit(_attempt(run, as_json, instance))
@@ -318,7 +328,7 @@ def export_command(
         case = load(instance)
         program = registry.get(case.model).program(case.params)
         if program is None:
-            raise ModelError(f"market {case.model} has no linear program to export", file=str(instance))
+            raise ModelError(f"market {case.model} has no linear program to export")
         target = Path(f"{instance.stem}.{file_format}") if output is None else output
         if target.suffix != f".{file_format}":
             raise InstanceError(f"must end in .{file_format}", file=str(target))
@@ -328,6 +338,42 @@ def export_command(
         return GOOD
 
     raise typer.Exit(_attempt(run, False, instance))
+
+
+@app.command("table")
+def table_command(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="Solution files (JSON), and folders searched for them.", show_default=False),
+    ],
+    form: Annotated[Literal["csv", "md", "tex"], typer.Option("--format", help="csv, markdown, or LaTeX with booktabs.")] = "csv",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file. Default: stdout.")
+    ] = None,
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A quantity to show beside the objective and its bounds; may be repeated. Default: all there are.",
+        ),
+    ] = None,
+) -> None:
+    """Collect solutions into one table, a row each, sorted by instance.
+
+    Numbers have 6 significant digits; bounds are rounded away from the value, so that they stay bounds.
+    """
+
+    def run() -> int:
+        text = render(tables(paths, quantities=quantity or None, skipped=lambda error: _say(f"skipped {error}")), form)
+        if output is None:
+            _write(text)
+            return GOOD
+        _must_be_writable(output.parent)
+        write_text(output, text)
+        _say(f"wrote {output}")
+        return GOOD
+
+    raise typer.Exit(_attempt(run, False))
 
 
 def main() -> int:
@@ -359,6 +405,7 @@ def _attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) ->
     except SolverError as error:
         return _complain(error, as_json, NO_ANSWER)
     except OptmarketError as error:
+        error.file = error.file or name
         return _complain(error, as_json, BAD_INPUT)
     except MemoryError:
         return _complain(SolverError("needs more memory than there is", file=name), as_json, NO_ANSWER)
@@ -419,7 +466,7 @@ def _print_solution(found: Solution, as_json: bool) -> None:
     if as_json:
         _write(found.to_json() + "\n")
     else:
-        _print(tables.solution(found, _width(sys.stdout)))
+        _print(pages.solution(found, _width(sys.stdout)))
 
 
 def _print(what: RenderableType) -> None:
@@ -458,7 +505,7 @@ def _write(text: str) -> None:
 
 def _say(text: str) -> None:
     """One line to stderr."""
-    print(tables.plain(text).plain, file=sys.stderr, flush=True)
+    print(pages.plain(text).plain, file=sys.stderr, flush=True)
 
 
 def _complain(error: OptmarketError, as_json: bool, code: int) -> int:
@@ -473,12 +520,12 @@ def _progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None]
         yield None
         return
     columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    shown = tables.plain(name).plain
+    shown = pages.plain(name).plain
     with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
         task = bar.add_task(f"{shown}: setting up", total=None)
 
         def update(now: Progress) -> None:
-            bound, violation = tables.number(now.upper), tables.number(now.violation, 2)
+            bound, violation = pages.number(now.upper), pages.number(now.violation, 2)
             said = f"round {now.round:,}, {now.rows:,} rows, bound {bound}, worst violation {violation}"
             bar.update(task, description=f"{shown}: {said}")
 

@@ -7,6 +7,7 @@ leaves this module are a point, multipliers and a basis, and `optmarket.certific
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ class _Session:
             "output_flag": False,
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
-            "threads": options.threads,
+            "threads": min(options.threads, os.cpu_count() or 1),
         }
         highspy.Highs.resetGlobalScheduler(True)  # else the number of threads of an earlier solve stays in force
         for name, value in settings.items():
@@ -289,7 +290,8 @@ def solve(
                     found.append((name, rows))
             violation = max(worst.values(), default=0.0)
             if options.progress is not None:
-                options.progress(Progress(rounds, len(listed), bound, violation, time.perf_counter() - start))
+                seconds = time.perf_counter() - start
+                options.progress(Progress(rounds, len(listed), program.unit * bound, program.unit * violation, seconds))
             if not found:
                 break
             if options.gap is not None and incumbent is not None:

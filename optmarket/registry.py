@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import BaseModel
@@ -15,7 +15,10 @@ from pydantic import BaseModel
 import optmarket.models
 from optmarket.errors import ModelError
 from optmarket.program import LinearProgram
-from optmarket.solution import Answer, Audit, Claim, Options
+from optmarket.solution import Answer, Audit, Claim, Options, Solution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class ModelSpec:
         params -> claims by closed forms, no solver.
     tables : callable
         (params, mechanism) -> named DataFrames, in the order in which a person reads them.
+    plot : callable
+        (params, solution) -> matplotlib Figure; matplotlib is imported only when it is called.
+    units : mapping
+        Each quantity's unit, in the order in which tables show them; the objective's is that of its bounds.
     """
 
     name: str
@@ -55,6 +62,8 @@ class ModelSpec:
     audit: Callable[[Any, Mapping[str, Any]], Audit]
     theory: Callable[[Any], list[Claim]]
     tables: Callable[[Any, Mapping[str, Any]], dict[str, pd.DataFrame]]
+    plot: Callable[[Any, Solution], Figure]
+    units: Mapping[str, str]
 
 
 def names() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,11 +11,14 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from optmarket.errors import InstanceError
+from optmarket.errors import InstanceError, ModelError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMAT = 1
 DEFAULT_GAP = 1e-6
@@ -58,11 +62,16 @@ class Options:
     time_limit : float, optional
         Seconds; the bounds reached by then are reported.
     threads : int
-        Threads the solver may use.
+        Threads the solver may use, at most the machine's cores.
     exact : bool
         Prove the optimum in rational arithmetic (small programs).
     progress : callable, optional
         Called with a `Progress` after each round.
+
+    Raises
+    ------
+    InstanceError
+        If a number is out of range.
     """
 
     method: str = "auto"
@@ -71,6 +80,13 @@ class Options:
     threads: int = 1
     exact: bool = False
     progress: Callable[[Progress], None] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("gap", self.gap), ("time_limit", self.time_limit)):
+            if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+                raise InstanceError(f"is {value!r}; must be a number at least 0, or None", field=name)
+        if not isinstance(self.threads, int) or self.threads < 1:
+            raise InstanceError(f"is {self.threads!r}; must be a whole number, at least 1", field="threads")
 
 
 @dataclass(frozen=True)
@@ -180,7 +196,7 @@ class Answer:
     run: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``."""
 
@@ -199,6 +215,14 @@ class Solution:
     exact: Fraction | None = None
     notes: tuple[str, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
+    _draw: Callable[[Solution], Figure] | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        named = self.instance.get("slug", self.title)
+        return f"<Solution of {named}: {self.objective} {self.value:.9g}, {self.status}; tables {', '.join(self.tables)}>"
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.tables]
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         tables: Mapping[str, pd.DataFrame] = self.__dict__.get("tables", {})
@@ -216,6 +240,18 @@ class Solution:
             and abs(recomputed - self.value) <= AUDIT_TOLERANCE * self.audit.unit
             and not any(claim.met is False for claim in self.claims if claim.binding)
         )
+
+    def plot(self) -> Figure:
+        """A matplotlib figure of the mechanism; `optmarket.plots.save` writes it.
+
+        Raises
+        ------
+        ModelError
+            If the solution was read from a file, which does not hold the instance it solves.
+        """
+        if self._draw is None:
+            raise ModelError("a solution read from a file has no instance to plot; plot what solve gives back, or `solve --plot`")
+        return self._draw(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The solution as the JSON object of a solution file."""
@@ -253,22 +289,24 @@ class Solution:
         InstanceError
             If the object is not a solution of this format.
         """
+        if "items" in data or "experiments" in data:
+            raise InstanceError("is a mechanism, not a solution; judge it with `optmarket audit`", file=file)
         if data.get("format") != FORMAT:
             raise InstanceError(f"is {data.get('format')!r}; this version reads format {FORMAT}", file=file, field="format")
         try:
             certificate, audit = data["certificate"], data["audit"]
             return cls(
-                instance=data["instance"],
+                instance={**data["instance"], **{key: str(data["instance"][key]) for key in ("slug", "sha256")}},
                 model=data["model"],
                 title=data.get("title", ""),
                 status=Status(data["status"]),
                 objective=data["objective"],
-                value=data["value"],
-                quantities=data["quantities"],
+                value=float(data["value"]),
+                quantities={name: float(value) for name, value in data["quantities"].items()},
                 certificate=Certificate(
-                    certificate["lower"],
-                    certificate["upper"],
-                    certificate["gap"],
+                    float(certificate["lower"]),
+                    float(certificate["upper"]),
+                    float(certificate["gap"]),
                     {name: BlockReport(**block) for name, block in certificate["blocks"].items()},
                 ),
                 audit=Audit(**audit),

@@ -1,403 +1,309 @@
-"""Solutions, audits and instances as a person reads them: rich renderables, from the data alone."""
+"""Solutions side by side: one row each, for csv, markdown and LaTeX."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from numbers import Integral, Real
+import csv
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.cells import cell_len
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Column, Table
-from rich.text import Text
 
-from optmarket.instance import Instance, canonical
-from optmarket.numbers import exact
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Claim, Solution, Status
+from optmarket import registry
+from optmarket.errors import InstanceError, ModelError, OptmarketError
+from optmarket.solution import Solution
 
 DIGITS = 6
-VALUE_DIGITS = 9
-NOISE = 1e-10  # numbers of a solution below this share of its payoff scale read 0
-FIRST_ROWS = 40
-LATER_ROWS = 12
-MOST_BLOCKS = 4  # parts into which a table too wide for the page is cut
-WIDEST_HEAD = 100
-WIDEST_TEXT = 36
-LONGEST_EXACT = 30  # characters of a fraction
-
-_GAINS = {
-    "misreport": "misreporting",
-    "disobey": "disobeying",
-    "both": "both",
-    "individual-rationality": "walking away",
-}
+GAP_DIGITS = 2
+NOISE = 1e-10  # a quantity below this share of its scale is 0
+LONGEST_EXACT = 30  # characters of a fraction in markdown and LaTeX
+_ROUNDING = {"lower": ROUND_FLOOR, "upper": ROUND_CEILING, "gap": ROUND_CEILING}
 
 
-# What commands print ---------------------------------------------------------------------------------------------------
-
-
-def solution(found: Solution, width: int) -> Group:
-    """A solution: what it is worth, its tables, the claims about it, its audit, and how it was found.
+def tables(
+    sources: Solution | str | Path | Iterable[Solution | str | Path],
+    *,
+    quantities: Sequence[str] | None = None,
+    skipped: Callable[[OptmarketError], object] | None = None,
+) -> pd.DataFrame:
+    """Collect solutions into one table.
 
     Parameters
     ----------
-    found : Solution
-    width : int
-        Of the page, in characters; numbers are never cut to fit it.
+    sources : Solution, path, or several
+        A path is a solution file, or a folder that is searched for them.
+    quantities : sequence of str, optional
+        Which quantities to show beside the objective and its bounds; all that any of the solutions has, if not given.
+    skipped : callable, optional
+        Called with what is wrong with each ``.json`` file in a folder that is no solution; warns, if not given.
+
+    Returns
+    -------
+    DataFrame
+        One row per solution, sorted by instance. Columns: ``instance``, ``model``, ``status``, the objective, ``lower``,
+        ``upper``, ``gap``, ``exact`` if any value was proved so (as a fraction), then the quantities in their market's order;
+        units stand in brackets behind the name. Numbers that are 0 but for rounding are 0.
+
+    Raises
+    ------
+    InstanceError
+        If a file named is not a solution, a folder holds none, or no solution has a quantity asked for.
+    ModelError
+        If a solution is of a market that is not there.
     """
-    parts: list[RenderableType] = [_head(found.title, _status(found), width), _quantities(found)]
-    for place, (name, table) in enumerate(found.tables.items()):
-        parts += [Text(), *_table(name, table, FIRST_ROWS if place == 0 else LATER_ROWS, width, _noise(found.audit))]
-    if found.claims:
-        claims = _grid(4)
-        for claim in found.claims:
-            _add_claim(claims, claim, found)
-        parts += [Text(), Text("claims", style="bold"), _indented(claims)]
-    ending = _grid()
-    ending.add_row(Text("audit", style="bold"), _audit_line(found))
-    for note in found.notes:
-        ending.add_row(Text("note", style="bold"), plain(note))
-    parts += [Text(), ending]
-    if run := _run(found.run):
-        parts.append(Text(run, style="dim"))
-    return Group(*parts)
-
-
-def audit(title: str, found: Audit, width: int) -> Group:
-    """An audit: the mechanism's quantities, its violations, and in words whether it holds."""
-    numbers = _grid()
-    for name, value in found.quantities.items():
-        numbers.add_row(plain(name), number(value, zero=_noise(found)))
-    for position, (name, value) in enumerate(found.violations.items()):
-        numbers.add_row(
-            "" if position else "violations", Text(f"{name.replace('-', ' ')} {number(value, 3, zero=_noise(found))}")
-        )
-    return Group(_head(title, "", width), numbers, verdict(found))
-
-
-def verdict(found: Audit) -> Text:
-    """In words, whether a mechanism holds."""
-    tolerance = AUDIT_TOLERANCE * found.unit
-    if not found.violations:
-        return Text("holds: buyers choose for themselves, ties for the seller, so that nothing can be violated")
-    if found.good:
-        words = [_GAINS.get(name) for name in found.violations]
-        if None in words:
-            return Text(f"holds: no violation exceeds {number(tolerance)} payoff units", style="green")
-        return Text(f"holds: no type gains by {_listed(str(word) for word in words)}", style="green")
-    gains, others = [], []
-    for name, value in found.violations.items():
-        if value > tolerance and name in _GAINS:
-            gains.append(f"{number(value, 3)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
-        elif value > tolerance:
-            others.append(f"{name.replace('-', ' ')} {number(value, 3)}")
-    said = ", ".join([f"a type gains {gains[0]}", *gains[1:], *others] if gains else others)
-    return Text(f"does not hold: {said} (payoff units; the tolerance is {number(tolerance)})", style="bold red")
-
-
-def instance(case: Instance, width: int) -> Group:
-    """An instance: what it is, its numbers in short, and what is known of it."""
-    facts = _grid()
-    for name, text in (("market", case.model), ("source", case.source), ("slug", case.slug), ("sha256", case.sha256)):
-        facts.add_row(name, plain(text))
-    for key, value in parameters(case).items():
-        rows = value if isinstance(value, list) and value and isinstance(value[0], (dict, list)) else [value]
-        for position, row in enumerate(rows[:LATER_ROWS]):
-            facts.add_row("" if position else plain(key), plain(_short(row)))
-        if len(rows) > LATER_ROWS:
-            facts.add_row("", f"... and {len(rows) - LATER_ROWS:,} more (--json has all)")
-    for position, claim in enumerate(case.expect):
-        relation = {"eq": "is", "lower": "is at least", "upper": "is at most"}[claim.relation]
-        said = f"{claim.quantity} {relation} {_stated(claim.value)}   {claim.kind}   {_origin(claim)}"
-        facts.add_row("" if position else "expected", plain(said))
-    for note in case.notes:
-        facts.add_row("note", plain(note))
-    return Group(_head(case.title, "", width), facts)
-
-
-def listing(rows: Iterable[tuple[str, ...]]) -> Table:
-    """Rows of text in columns, the last one wrapped where the page ends."""
-    table: Table | None = None
-    for row in rows:
-        if table is None:
-            table = _grid(len(row))
-        table.add_row(*map(plain, row))
-    return table or _grid()
-
-
-# Pieces ----------------------------------------------------------------------------------------------------------------
-
-
-def plain(text: str) -> Text:
-    """Text as it is: no markup read in it, and nothing that would steer a terminal or break the line."""
-    return Text("".join(letter if letter.isprintable() else " " for letter in text), overflow="fold")
-
-
-def number(value: Real | float, digits: int = DIGITS, *, zero: float = 0.0) -> str:
-    """A number to so many significant digits; whole ones in full, and 0 for what is no larger than ``zero``."""
-    if isinstance(value, Integral):
-        return str(int(value))
-    real = float(value)
-    if abs(real) <= zero:
-        return "0"
-    if real.is_integer() and abs(real) < 1e15:
-        return str(int(real))
-    return f"{real:.{digits}g}"
-
-
-def parameters(case: Instance) -> dict[str, Any]:
-    """An instance's parameters as JSON has them: every number exact, defaults written out."""
-    content: dict[str, Any] = json.loads(canonical(case.model, case.params))["params"]
-    return content
+    given = [sources] if isinstance(sources, (Solution, str, Path)) else list(sources)
+    found = sorted(_read(given, skipped or _warn), key=_order)
+    if quantities is not None:
+        known = sorted({name for solution in found for name in solution.quantities})
+        for name in quantities:
+            if name not in known:
+                raise InstanceError(f"there is no quantity {name!r} in these solutions; there are {', '.join(known)}")
+    rows = [_row(solution, quantities) for solution in found]
+    columns = _columns(found, quantities)
+    frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
+    for column in columns:
+        if any(isinstance(row.get(column), float) for row in rows):
+            frame[column] = frame[column].astype(float)
+    return frame
+
+
+def render(table: pd.DataFrame, form: str) -> str:
+    """A table as text: 6 significant digits, bounds rounded away from the value, the gap to 2 digits upwards.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `tables` gives it.
+    form : {"csv", "md", "tex"}
+        ``tex`` needs the package booktabs.
+
+    Raises
+    ------
+    ModelError
+        If there is no such form.
+    """
+    forms = {"csv": _csv, "md": _markdown, "tex": _latex}
+    if form not in forms:
+        raise ModelError(f"there is no table format {form!r}; the formats are {', '.join(forms)}")
+    columns = [str(column) for column in table.columns]
+    numeric = [pd.api.types.is_float_dtype(dtype) for dtype in table.dtypes]
+    rows = [
+        [_cell(column, value, row.get("exact"), shorten=form != "csv") for column, value in row.items()]
+        for row in ({str(key): value for key, value in record.items()} for record in table.to_dict("records"))
+    ]
+    return forms[form](columns, numeric, rows)
+
+
+# Collecting ------------------------------------------------------------------------------------------------------------
+
+
+def _warn(error: OptmarketError) -> None:
+    warnings.warn(f"skipped {error}", stacklevel=4)
+
+
+def _read(sources: Iterable[Solution | str | Path], skipped: Callable[[OptmarketError], object]) -> list[Solution]:
+    """The solutions, each file once however often it is named."""
+    found: list[Solution] = []
+    seen: set[Path] = set()
+    for source in sources:
+        if isinstance(source, Solution):
+            found.append(source)
+            continue
+        folder = Path(source)
+        if not folder.is_dir():
+            if folder.resolve() not in seen:
+                found.append(_solution(folder))
+                seen.add(folder.resolve())
+            continue
+        files = [file for file in sorted(folder.rglob("*.json")) if file.is_file() and not file.name.startswith(".")]
+        for file in files:
+            if file.resolve() in seen:
+                continue
+            try:
+                found.append(_solution(file))
+                seen.add(file.resolve())
+            except OptmarketError as error:
+                skipped(error)
+        if not any(file.resolve() in seen for file in files):
+            raise InstanceError(
+                "is a folder without a solution file (.json, as `optmarket solve --out` writes)", file=str(folder)
+            )
+    if not found:
+        raise InstanceError("there is no solution to put into a table")
+    return found
+
+
+def _solution(file: Path) -> Solution:
+    found = Solution.read(file)
+    try:
+        registry.get(found.model)
+    except OptmarketError as error:
+        error.file = str(file)
+        raise
+    return found
+
+
+def _order(found: Solution) -> tuple[str, str, str, float]:
+    return found.instance["slug"], found.model, found.instance["sha256"], found.value
+
+
+def _headed(found: Solution, name: str, quantity: str | None = None) -> str:
+    """A column's name with its unit, which the market knows."""
+    unit = registry.get(found.model).units.get(quantity or name)
+    return f"{name} [{unit}]" if unit else name
+
 
-
-def outline(case: Instance) -> str:
-    """An instance's parameters in a few words: how long the lists are, and what the others say."""
-    words = []
-    for key, value in parameters(case).items():
-        if isinstance(value, list):
-            words.append(f"{len(value)} {key}" if not value or isinstance(value[0], (dict, str)) else f"{key} {_shape(value)}")
-        else:
-            words.append(f"{key} {_short(value)}")
-    return ", ".join(words)
-
-
-def _shape(value: Any) -> str:
-    lengths = []
-    while isinstance(value, list) and value:
-        lengths.append(str(len(value)))
-        value = value[0]
-    return " x ".join(lengths)
-
-
-def _short(value: Any, longest: int = 100) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
-    return text if len(text) <= longest else text[: longest - 3] + "..."
-
-
-def _listed(words: Iterable[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)}, or {last}" if first else last
-
-
-def _grid(columns: int = 2) -> Table:
-    return Table(
-        *(Column(overflow="fold") for _ in range(columns)), box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0)
-    )
-
-
-def _indented(table: Table) -> Padding:
-    return Padding(table, (0, 0, 0, 2), expand=False)
-
-
-def _head(title: str, status: str, width: int) -> Table:
-    head = Table(
-        Column(style="bold", overflow="fold", ratio=1),
-        Column(justify="right", no_wrap=True),
-        box=None,
-        show_header=False,
-        pad_edge=False,
-        width=min(width, WIDEST_HEAD),
-    )
-    head.add_row(plain(title), status)
-    return head
-
-
-def _status(found: Solution) -> str:
-    if found.status is not Status.OPTIMAL:
-        return str(found.status)
-    if found.exact is not None:
-        return "optimal, proved exactly"
-    return "optimal, proved" if _proved(found) else f"proved to a gap of {number(found.certificate.gap, 2)}"
-
-
-def _proved(found: Solution) -> bool:
-    return found.status is Status.OPTIMAL and found.certificate.gap <= DEFAULT_GAP
-
-
-def _noise(found: Audit) -> float:
-    return NOISE * found.unit
-
-
-def _quantities(found: Solution) -> Table:
-    table = _grid(3)
-    table.columns[0].no_wrap = True
-    table.add_row(Text(found.objective, style="bold"), Text(number(found.value, VALUE_DIGITS), style="bold"), _interval(found))
-    for name, value in found.quantities.items():
-        if name != found.objective:
-            table.add_row(plain(name), number(value, zero=_noise(found.audit)), "")
-    return table
-
-
-def _interval(found: Solution) -> str:
-    if found.exact is not None:
-        fraction = str(found.exact)
-        return (
-            f"= {fraction}" if len(fraction) <= LONGEST_EXACT else f"= a fraction of {len(fraction)} characters (--json has it)"
-        )
-    lower, upper = found.certificate.lower, found.certificate.upper
-    text = f"between {_rounded(lower, ROUND_FLOOR)} and {_rounded(upper, ROUND_CEILING)}"
-    return text if found.status is Status.OPTIMAL else f"{text}: a gap of {number(found.certificate.gap, 2)}"
-
-
-def _rounded(value: float, rounding: str) -> str:
-    """A bound, rounded away from the value so that it stays one."""
-    return number(float(Context(prec=VALUE_DIGITS, rounding=rounding).create_decimal(Decimal(value))), VALUE_DIGITS)
-
-
-def _stated(value: str) -> str:
-    """A claimed value as written, a fraction with its decimals beside it."""
-    if "/" not in value:
-        return value
-    decimals = number(float(exact(value)))
-    return f"{value} = {decimals}" if len(value) <= LONGEST_EXACT else f"about {decimals}"
-
-
-def _add_claim(table: Table, claim: Claim, found: Solution) -> None:
-    unmet = claim.binding and claim.met is False
-    mark = "NOT MET: " if unmet else ""
-    best = "the optimum" if claim.quantity == found.objective and _proved(found) else ""
-    words = plain(f"{mark}{_standing(claim, best)} {_origin(claim)}")
-    table.add_row(plain(claim.quantity), plain(_stated(claim.value)), claim.kind, words, style="bold red" if unmet else None)
-
-
-def _standing(claim: Claim, best: str) -> str:
-    """How a claim compares with the solution, in words; ``best`` is what to call the true value, if it has a name."""
-    if claim.true is None or claim.error is None:
-        return "undecided, as the market reports no such quantity"
-    if claim.met is None:
-        return "open: the bounds reached do not decide it"
-    if claim.verdict in {"wrong", "misprint"}:
-        known = "a known misprint" if claim.verdict == "misprint" else "known to be wrong"
-        if claim.met:
-            return f"printed {claim.value}, true {number(claim.true)}: {known}"
-        return f"printed {claim.value}, true {number(claim.true)}: holds, but counts as {known}"
-    holds = claim.error <= claim.tolerance
-    if claim.relation == "eq":
-        words = "agrees" if holds else f"differs by {number(claim.error, 3)}"
-    else:
-        bound = "at least" if claim.relation == "lower" else "at most"
-        words = f"holds ({bound})" if holds else f"fails by {number(claim.error, 3)} ({bound})"
-    if claim.relation == "eq" and holds:
-        return words
-    return words + _apart(float(exact(claim.value)), claim.true, best)
-
-
-def _apart(stated: float, true: float, best: str) -> str:
-    percent = 100 * abs(stated - true) / abs(true) if true else 0.0
-    if percent < 0.001:
-        return ""
-    side = "below" if stated < true else "above"
-    return f", {number(percent, 2 if percent < 99 else 4)} % {side} {best}".rstrip()
-
-
-def _origin(claim: Claim) -> str:
-    return f"({', '.join(part for part in (claim.claim, claim.source) if part)})"
-
-
-def _audit_line(found: Solution) -> Text:
-    zero = _noise(found.audit)
-    violations = [f"{name.replace('-', ' ')} {number(value, 3, zero=zero)}" for name, value in found.audit.violations.items()]
-    line = Text("   ".join(violations) or "nothing that could be violated")
-    if not found.audit.good:
-        line.append(f"   NOT MET: above the tolerance of {number(AUDIT_TOLERANCE * found.audit.unit)}", style="bold red")
-    recomputed = found.audit.quantities.get(found.objective, found.value)
-    if abs(recomputed - found.value) > AUDIT_TOLERANCE * found.audit.unit:
-        line.append(f"   NOT MET: recomputed {found.objective} is {number(recomputed, VALUE_DIGITS)}", style="bold red")
-    return line
-
-
-def _run(run: Mapping[str, Any]) -> str:
-    words = []
-    if "seconds" in run:
-        words.append(f"{run['seconds']:.2f} s")
-    if run.get("method"):
-        words.append(f"method {run['method']}")
-    if "rounds" in run:
-        words.append(f"{run['rounds']:,} round{'' if run['rounds'] == 1 else 's'}")
-    size = [f"{run[key]:,} {key}" for key in ("rows", "columns") if key in run]
-    return ", ".join([*words, " x ".join(size)] if size else words)
-
-
-# Tables ----------------------------------------------------------------------------------------------------------------
-
-
-def _table(name: str, table: pd.DataFrame, limit: int, width: int, zero: float) -> list[RenderableType]:
-    heading = Text(name, style="bold")
-    if table.empty:
-        return [heading, Text("  nothing is sold" if name == "menu" else "  none")]
-    shown = table.head(limit)
-    cells = [[_cell(value, zero) for value in shown.iloc[:, place]] for place in range(shown.shape[1])]
-    numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes]
-    blank = _repeats(cells)
-    heads = [plain(str(column)) for column in table.columns]
-    text_width = max(8, min(WIDEST_TEXT, width // 3))
-
-    def widths_of(*, whole_heads: bool) -> list[int]:
-        widths = []
-        for head, column, is_number in zip(heads, cells, numeric, strict=True):
-            words = [head.plain] if whole_heads or not is_number else head.plain.split()
-            texts = words if is_number else [*words, *column]
-            numbers = column if is_number else []
-            widths.append(max(*(min(text_width, cell_len(text)) for text in texts), *map(cell_len, numbers), 1))
-        return widths
-
-    keys = _keys(table, numeric)
-    widths = widths_of(whole_heads=True)
-    blocks = _blocks(widths, keys, width - 2)
-    if len(blocks) > 1:
-        widths = widths_of(whole_heads=False)
-        blocks = _blocks(widths, keys, width - 2)
-    parts: list[RenderableType] = [heading]
-    for block in blocks[:MOST_BLOCKS]:
-        columns = [Column(heads[place], width=widths[place], overflow="fold", header_style="dim") for place in block]
-        piece = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for row in range(len(shown)):
-            piece.add_row(*("" if place < blank[row] else plain(cells[place][row]) for place in block))
-        parts.append(_indented(piece))
-    if len(blocks) > MOST_BLOCKS:
-        left_out = len(widths) - len({place for block in blocks[:MOST_BLOCKS] for place in block})
-        parts.append(Text(f"  ... and {left_out:,} more columns (--json or --out has all)"))
-    if len(table) > limit:
-        parts.append(Text(f"  ... and {len(table) - limit:,} more rows (--json or --out has all)"))
-    return parts
-
-
-def _cell(value: Any, zero: float) -> str:
+def _row(found: Solution, quantities: Sequence[str] | None) -> dict[str, Any]:
+    bounds = found.certificate
+    row: dict[str, Any] = {
+        "instance": found.instance["slug"],
+        "model": found.model,
+        "status": str(found.status),
+        "objective": found.objective,
+        _headed(found, found.objective): float(found.value),
+        _headed(found, "lower", found.objective): float(bounds.lower),
+        _headed(found, "upper", found.objective): float(bounds.upper),
+        "gap": float(bounds.gap),
+        "exact": None if found.exact is None else str(found.exact),
+    }
+    units = registry.get(found.model).units
+    for name in found.quantities if quantities is None else quantities:
+        if name in found.quantities and name != found.objective:
+            in_payoff = units.get(name) == units.get(found.objective)
+            scale = found.audit.unit if in_payoff else 1.0
+            value = float(found.quantities[name])
+            row[_headed(found, name)] = 0.0 if abs(value) <= NOISE * scale else value
+    return row
+
+
+def _columns(found: Sequence[Solution], quantities: Sequence[str] | None) -> list[str]:
+    """In the same order whatever the solutions were read from: files hold quantities sorted by name, markets do not."""
+    columns = ["instance", "model", "status"]
+    if len({solution.objective for solution in found}) > 1:
+        columns.append("objective")
+    for name in ("", "lower", "upper"):
+        columns += [_headed(solution, name or solution.objective, solution.objective) for solution in found]
+    columns.append("gap")
+    if any(solution.exact is not None for solution in found):
+        columns.append("exact")
+    if quantities is None:
+        quantities = _names(found)
+    for name in quantities:
+        columns += [_headed(solution, name) for solution in found if name in solution.quantities]
+    return list(dict.fromkeys(columns))
+
+
+def _names(found: Sequence[Solution]) -> list[str]:
+    """All quantities, market by market in its order, those it does not list behind them."""
+    names: list[str] = []
+    for model in sorted({solution.model for solution in found}):
+        there = {name for solution in found if solution.model == model for name in solution.quantities}
+        names += [name for name in registry.get(model).units if name in there]
+        names += sorted(there.difference(names))
+    return list(dict.fromkeys(names))
+
+
+# Cells -----------------------------------------------------------------------------------------------------------------
+
+
+def _cell(column: str, value: Any, exact: Any, *, shorten: bool) -> str:
     if value is None or value != value:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return number(value, zero=zero) if isinstance(value, Real) else str(value)
+        return ""
+    if not isinstance(value, float):
+        text = str(value)
+        return f"{len(text)} characters" if shorten and column == "exact" and len(text) > LONGEST_EXACT else text
+    name = column.partition(" [")[0]
+    true = Fraction(exact) if name in {"lower", "upper"} and isinstance(exact, str) else value
+    return _digits(true, GAP_DIGITS if name == "gap" else DIGITS, _ROUNDING.get(name, ROUND_HALF_EVEN))
 
 
-def _repeats(cells: list[list[str]]) -> list[int]:
-    """For each row, how many of its leading cells say what the row above says; a row is never blank."""
-    counts = [0]
-    for row in range(1, len(cells[0])):
-        same = (place for place, column in enumerate(cells[:-1]) if column[row] != column[row - 1])
-        counts.append(next(same, len(cells) - 1))
-    return counts
+def _digits(value: float | Fraction, digits: int, rounding: str) -> str:
+    """A number with exactly so many significant digits, 0 as 0."""
+    if value == 0:
+        return "0"
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
+    context = Context(prec=digits, rounding=rounding)
+    ratio = Fraction(value)
+    rounded = context.divide(Decimal(ratio.numerator), Decimal(ratio.denominator))
+    return f"{float(rounded):#.{digits}g}".removesuffix(".")
 
 
-def _keys(table: pd.DataFrame, numeric: list[bool]) -> list[int]:
-    """The columns that tell rows apart: the first, and where it repeats the last column of text too."""
-    if not table.iloc[:, 0].duplicated().any():
-        return [0]
-    return [0, *[place for place in range(1, len(numeric)) if not numeric[place]][-1:]]
+# Forms -----------------------------------------------------------------------------------------------------------------
 
 
-def _blocks(widths: list[int], keys: list[int], width: int) -> list[list[int]]:
-    """Columns in parts that fit the page; each part repeats the keys."""
-    blocks: list[list[int]] = []
-    part: list[int] = []
-    for place in (place for place in range(len(widths)) if place not in keys):
-        if part and sum(widths[one] + 2 for one in [*keys, *part, place]) > width:
-            blocks.append(sorted(keys + part))
-            part = []
-        part.append(place)
-    return [*blocks, sorted(keys + part)]
+def _csv(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
+    return stream.getvalue()
+
+
+def _markdown(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
+    def escaped(text: str) -> str:
+        return re.sub(r"([\\`*_<>|~&#])|(?<=\])(?=\()", r"\\\1", _one_line(text))
+
+    cells = [[escaped(text) or "-" for text in row] for row in [columns, *rows]]
+    widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(columns))]
+    rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
+    lines = [cells[0], rule, *cells[1:]]
+    return "".join(f"| {' | '.join(_padded(line, widths, numeric))} |\n" for line in lines)
+
+
+def _latex(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
+    body = [
+        [_latex_number(text) if right else _latex_text(text) or "--" for text, right in zip(row, numeric, strict=True)]
+        for row in rows
+    ]
+    cells = [[_latex_text(column) for column in columns], *body]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
+    head, *lines = [f"  {' & '.join(_padded(row, widths, numeric))} \\\\\n" for row in cells]
+    return "".join(
+        [
+            "% needs \\usepackage{booktabs}\n",
+            f"\\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}\n",
+            "  \\toprule\n",
+            head,
+            "  \\midrule\n",
+            *lines,
+            "  \\bottomrule\n",
+            "\\end{tabular}\n",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # behind a line's end it would open an argument
+    "]": "{]}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+}
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
+
+
+def _latex_number(text: str) -> str:
+    mantissa, _, power = text.partition("e")
+    if power:
+        return rf"${mantissa}\times10^{{{int(power)}}}$"
+    return f"${text}$" if text.startswith("-") else text or "--"
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _padded(row: list[str], widths: list[int], numeric: list[bool]) -> list[str]:
+    return [text.rjust(width) if right else text.ljust(width) for text, width, right in zip(row, widths, numeric, strict=True)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from optmarket.instance import Instance
 from optmarket.numbers import exact
 from optmarket.solution import DEFAULT_GAP, FORMAT, Answer, Audit, Claim, Options, Progress, Solution, Status, read_json
 
+SAME = 1e-9
 _MECHANISM_HEADER = {"format", "model", "title", "instance", "source"}
 
 
@@ -26,7 +29,15 @@ def load(path: str | Path) -> Instance:
     InstanceError
         With file, field and what would be right.
     """
-    return instances.read(path, lambda name: registry.get(name).params)
+    case = instances.read(path, lambda name: registry.get(name).params)
+    known = registry.get(case.model).units
+    for k, claim in enumerate(case.expect):
+        if claim.quantity not in known:
+            near = difflib.get_close_matches(claim.quantity, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"{case.model} reports {', '.join(known)}"
+            message = f"is {claim.quantity!r}, which is no quantity of the market; {hint}"
+            raise InstanceError(message, file=case.file, field=f"expect[{k}].quantity")
+    return case
 
 
 def solve(
@@ -73,6 +84,7 @@ def solve(
     except OptmarketError as error:
         error.file = error.file or case.file
         raise
+    audited = spec.audit(case.params, answer.mechanism)
     known = [*case.expect, *spec.theory(case.params)]
     return Solution(
         instance={"slug": case.slug, "sha256": case.sha256},
@@ -83,45 +95,46 @@ def solve(
         value=answer.quantities[spec.objective],
         quantities=answer.quantities,
         certificate=answer.certificate,
-        audit=spec.audit(case.params, answer.mechanism),
-        claims=tuple(decide(claim, answer, spec.objective) for claim in known),
+        audit=audited,
+        claims=tuple(decide(claim, answer, spec.objective, audited.unit) for claim in known),
         mechanism=answer.mechanism,
         tables=spec.tables(case.params, answer.mechanism),
         exact=answer.exact,
         notes=(*case.notes, *answer.notes),
         run={"method": answer.method, **answer.run},
+        _draw=partial(spec.plot, case.params),
     )
 
 
-def decide(claim: Claim, answer: Answer, objective: str) -> Claim:
+def decide(claim: Claim, answer: Answer, objective: str, unit: float) -> Claim:
     """Hold a claim against an answer: by how much it fails, and whether that is as its verdict says.
 
-    Where the optimum is not proved, only a claim that the bounds on it contradict is decided. A claim on a quantity the market
-    does not report is unmet.
+    A claim about the objective is held against the bounds on it, any other against the quantity of the mechanism found, which
+    counts only where the optimum is proved. What neither contradict nor confirm stays open. Numbers closer than 1e-9 payoff
+    units are the same whatever the claim's tolerance.
     """
-    if claim.quantity not in answer.quantities:
-        return replace(claim, met=False)
     true, stated = answer.quantities[claim.quantity], float(exact(claim.value))
+    tolerance = max(claim.tolerance, SAME * unit)
     proved = answer.status is Status.OPTIMAL and answer.certificate.gap <= DEFAULT_GAP
-    low = high = true
-    if not proved and claim.quantity == objective:
-        low, high = answer.certificate.lower, answer.certificate.upper
+    bounded = claim.quantity == objective
+    low, high = (answer.certificate.lower, answer.certificate.upper) if bounded else (true, true)
     short, over = max(0.0, low - stated), max(0.0, stated - high)
     error = {"eq": max(short, over), "lower": over, "upper": short}[claim.relation]
-    holds = error <= claim.tolerance
-    decided = proved or (claim.quantity == objective and not holds)
+    holds = error <= tolerance
+    surely = {"eq": proved, "lower": stated <= low + tolerance, "upper": stated >= high - tolerance}[claim.relation]
+    decided = proved or (bounded and (surely or not holds))
     expected = claim.verdict not in {"wrong", "misprint"}
-    return replace(claim, true=true, error=error, met=(holds == expected) if decided else None)
+    return replace(claim, true=true, error=error, tolerance=tolerance, met=(holds == expected) if decided else None)
 
 
-def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, Any]) -> Audit:
+def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, Any] | Solution) -> Audit:
     """Judge anyone's mechanism in a market, from the market's primitives alone.
 
     Parameters
     ----------
     source : path or Instance
-    mechanism : path or mapping
-        A mechanism file, a solution file, or the object such a file holds.
+    mechanism : path, mapping or Solution
+        A mechanism file, a solution file, the object such a file holds with or without its header, or a solution.
 
     Raises
     ------
@@ -129,8 +142,11 @@ def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, An
         If a file cannot be used, the mechanism is for another market or instance, or its shapes do not fit.
     """
     case = source if isinstance(source, Instance) else load(source)
+    if isinstance(mechanism, Solution):
+        mechanism = mechanism.to_dict()
     if isinstance(mechanism, Mapping):
-        return _audited(case, mechanism)
+        header = {"format": FORMAT, "model": case.model}
+        return _audited(case, mechanism if "format" in mechanism else {**header, **mechanism})
     data = read_json(mechanism, parse_float=Decimal)
     try:
         return _audited(case, data)

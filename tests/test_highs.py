@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from optmarket import highs, program
-from optmarket.errors import ModelError, SolverError
+from optmarket.errors import InstanceError, ModelError, SolverError
 from optmarket.highs import FEASIBILITY, LpResult, solve
 from optmarket.program import LinearProgram, Rows
 from optmarket.solution import Options, Progress, Status
@@ -391,6 +391,17 @@ def test_other_exceptions_are_not_swallowed() -> None:
         solve(diamond(), Options(progress=fail))
 
 
+@pytest.mark.parametrize("hair", [3e-9, 5e-8])
+def test_rows_fail_by_no_more_than_said(hair: float) -> None:
+    # the tangent found in round one fails by a hair, which a solver left to its own tolerances would overlook
+    made = LinearProgram("min")
+    x, height = (int(made.add_variables(name, (), upper=1.0, objective=float(name == "height"))) for name in ("x", "height"))
+    made.add_family("tangents", Tangents(x, height, np.array([0.0, 0.0]), np.array([0.0, hair])))
+    result = solve(made)
+    assert (result.status, result.rounds) == (Status.OPTIMAL, 2)
+    assert result.violation <= FEASIBILITY and result.x is not None and result.x[height] >= hair - FEASIBILITY
+
+
 @pytest.mark.parametrize("threads", [1, 2, 1])
 def test_threads(threads: int) -> None:
     result: LpResult = solve(diamond(), Options(threads=threads))
@@ -399,8 +410,9 @@ def test_threads(threads: int) -> None:
 
 
 def test_impossible_options_are_refused() -> None:
-    with pytest.raises(SolverError, match="threads"):
-        solve(diamond(), Options(threads=-1))
+    for option in ({"threads": 0}, {"gap": -1.0}, {"gap": float("nan")}, {"time_limit": float("inf")}):
+        with pytest.raises(InstanceError, match=next(iter(option))):
+            Options(**option)  # type: ignore[arg-type]
 
 
 # Building -------------------------------------------------------------------------------------------------------------
