@@ -154,6 +154,12 @@ class Params(BaseModel):
             twice = [name for name, count in Counter(names or ()).items() if count > 1]
             if twice:
                 raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.{field}")
+        for k, buyer in enumerate(self.types):
+            paid = buyer.payoff or (() if self.payoff == "matching" else self.payoff)
+            try:
+                exact(buyer.value * max((abs(entry) for row in paid for entry in row), default=Fraction(1)))
+            except ValueError as error:
+                raise InstanceError(f"times its payoff {error}", field=f"params.types[{k}].value") from error
         contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in self.types)
         if actions**contexts > MAX_PROFILES:
             raise ModelError(
@@ -171,8 +177,12 @@ class Params(BaseModel):
 def _types_from_csv(path: Path, states: Any) -> tuple[list[dict[str, Any]], list[str]]:
     """Types and state names from a csv file: weight, belief columns named as the states, and perhaps value and name."""
     reader = csv.DictReader(io.StringIO(read_text(path)), skipinitialspace=True)
-    header = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = header
+    try:
+        header = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = header
+        lines = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InstanceError(f"is not a csv file: {error}", file=str(path), field=f"line {reader.line_num}") from error
     named = [name for name in header if name not in {"weight", "value", "name"}]
     if "weight" not in header or not named or "" in header or len(set(header)) != len(header):
         raise InstanceError(
@@ -184,8 +194,7 @@ def _types_from_csv(path: Path, states: Any) -> tuple[list[dict[str, Any]], list
         wanted = ", ".join(map(str, states))
         raise InstanceError(f"has states {', '.join(named)} in its columns; the instance names {wanted}", file=str(path))
     types = []
-    for row in reader:
-        line = reader.line_num
+    for line, row in lines:
         if None in row or None in row.values():
             given = len(header) + len(row.get(None, ())) - sum(entry is None for entry in row.values())
             raise InstanceError(f"has {given} entries, the header {len(header)}", file=str(path), field=f"line {line}")
@@ -256,8 +265,9 @@ class Market:
 
     @cached_property
     def scale(self) -> Fraction:
-        """A power of two, at least the largest payoff above a state's worst; 1 if all payoffs are 0."""
-        largest = (self.payoff - self.payoff.min(axis=2, keepdims=True)).max()
+        """A power of two, at least the largest payoff above a state's worst of the types of positive weight; 1 if all are 0."""
+        payoff = self.payoff[self.active]
+        largest = (payoff - payoff.min(axis=2, keepdims=True)).max()
         if not largest:
             return Fraction(1)
         power: Fraction = Fraction(2) ** (largest.numerator.bit_length() - largest.denominator.bit_length() - 1)

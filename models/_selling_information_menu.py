@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -58,7 +58,7 @@ class Mechanism(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: tuple[Item, ...] = Field(description="what is for sale; buying nothing for nothing is always possible")
-    assignment: tuple[int | None, ...] | None = Field(
+    assignment: tuple[StrictInt | None, ...] | None = Field(
         None, description="for a direct mechanism: the item of each type, counted from 0, null for nothing"
     )
 

@@ -98,8 +98,9 @@ def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFra
 
 
 def _primitives(market: Market) -> tuple[FloatArray, FloatArray]:
-    """Measure times payoff as given, shape (T, W, K, A), and the outside option, shape (T,), in payoff units."""
-    joint, payoff = floats(market.joint), floats(market.payoff)
+    """Measure times payoff above the state's worst, shape (T, W, K, A), and the outside option, shape (T,), in payoff units."""
+    # what a state pays whatever one does is taken off exactly: in floats a large one would drown what is at stake
+    joint, payoff = floats(market.joint), floats(market.payoff - market.payoff.min(axis=2, keepdims=True))
     product = joint[:, :, :, None] * payoff[:, :, None, :]
     return product, product.sum(axis=1).max(axis=2).sum(axis=1)
 

@@ -56,7 +56,7 @@ def binary_optimum(market: Market) -> Fraction | None:
     _, states, contexts, actions = market.product.shape
     value = market.payoff[0, 0, 0]
     matching = np.array([[value, 0], [0, value]], dtype=object)
-    if (states, actions, contexts) != (2, 2, 1) or np.any(market.payoff != matching):
+    if (states, actions, contexts) != (2, 2, 1) or value < 0 or np.any(market.payoff != matching):
         return None
     theta = market.joint[:, 0, 0]
     order = np.argsort(theta, kind="stable")

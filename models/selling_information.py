@@ -39,7 +39,9 @@ References
 
 from __future__ import annotations
 
+import math
 import time
+from fractions import Fraction
 
 from optmarket import highs
 from optmarket.models._selling_information_market import BuyerType, Market, Params
@@ -122,9 +124,11 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         else:
             exact = proof.value * market.scale
             menu, _ = direct_menu(market, floats(proof.x[experiment]), floats(proof.x[price]), discount=False)
-            lower = upper = float(exact)
+            nearest = float(exact)
+            lower = nearest if exact >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
+            upper = nearest if exact <= Fraction(nearest) else math.nextafter(nearest, math.inf)
     gap = (upper - lower) / max(scale, abs(upper))
-    if status is Status.OPTIMAL or (status is Status.TIME_LIMIT and not options.exact):
+    if status in {Status.OPTIMAL, Status.GAP} or (status is Status.TIME_LIMIT and not options.exact):
         reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
         status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
     return Answer(

@@ -82,15 +82,20 @@ def safe_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> 
         best = np.maximum(np.where(lower == 0, 0.0, reduced * lower), np.where(upper == 0, 0.0, reduced * upper))
         reach = np.maximum(np.abs(lower), np.abs(upper))
         box_error = reach * (reduced_error + 4 * _HALF_ULP * np.abs(reduced))
-    silent = (reduced == 0) & (reduced_error == 0)
+    priced = (np.repeat(y, np.diff(rows.start)) != 0) & (value != 0)
+    silent = (objective == 0) & (np.bincount(rows.index[priced], minlength=program.columns) == 0)
     best, box_error = np.where(silent, 0.0, best), np.where(silent, 0.0, box_error)
     if not (np.all(np.isfinite(best)) and np.all(np.isfinite(box_error))):
         return sign * math.inf
     offset = sign * program.offset
-    error = math.fsum(box_error) + 4 * _HALF_ULP * (math.fsum(np.abs(row_terms)) + abs(offset))
-    if error == 0:
+    if silent.all() and not y.any():
         return sign * offset
-    # the last addend covers products too small for a float
+    # sums beyond the largest float bound nothing; the last addend covers products too small for one
+    with np.errstate(over="ignore"):
+        scale = float(np.abs(row_terms).sum() + np.abs(best).sum() + box_error.sum() + abs(offset))
+    if not scale < 1e300:
+        return sign * math.inf
+    error = math.fsum(box_error) + 4 * _HALF_ULP * (math.fsum(np.abs(row_terms)) + abs(offset))
     total = math.fsum(np.concatenate([row_terms, best, [offset, error * (1 + 1e-9), 1e-300]]))
     return sign * math.nextafter(total, math.inf)
 
@@ -153,6 +158,7 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
     """
     lower, upper, objective = program.lower, program.upper, program.objective
     x = np.where(basis.columns > 0, upper, lower)
+    x = np.array([Fraction(0) if math.isinf(at) else at for at in x], dtype=object)  # a free column rests at 0
     basic = np.flatnonzero(basis.columns == 0)
     tight = np.flatnonzero(basis.rows != 0)
     if len(basic) != len(tight):

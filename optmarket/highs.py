@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +21,12 @@ import highspy
 import numpy as np
 
 from optmarket.certificate import Basis, Proof, Vertex, prove, safe_bound, vertex
-from optmarket.errors import InstanceError, SolverError
+from optmarket.errors import InstanceError, ModelError, SolverError
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
 from optmarket.solution import BlockReport, Options, Progress, Status, write_through
 
 FEASIBILITY = 1e-9
+ACCEPTED = 1e-6
 REFINEMENTS = 50
 VERSION = highspy.Highs().version()
 
@@ -46,7 +50,8 @@ class LpResult:
     Attributes
     ----------
     status : Status
-        ``optimal`` when the last restricted program was solved and no row of any family fails by more than `FEASIBILITY`.
+        ``optimal`` when the last restricted program was solved and no row, listed or not, fails by more than `ACCEPTED`, or
+        the gap asked for was reached; ``gap not reached`` when the solver failed on the way.
     x : array, shape (columns,), or None
         The last point, the best one there is if the solve was stopped.
     rows : Rows
@@ -60,7 +65,7 @@ class LpResult:
     blocks : dict of BlockReport
     rounds, iterations : int
     violation : float
-        Largest violation of a family's row at `x`.
+        Largest violation of a row at `x`.
     """
 
     status: Status
@@ -115,21 +120,42 @@ def _name(block: str, place: tuple[int, ...]) -> str:
     return "_".join([*block.split(), *map(str, place)])
 
 
+# one solve at a time: the solver's threads are the process'
+_SOLVING = threading.Lock()
+_threads_in_force: int | None = None
+
+
+@contextmanager
+def _interrupts_set(stop: threading.Event) -> Iterator[None]:
+    """While solving in the main thread, Ctrl-C sets an event instead of raising KeyboardInterrupt anywhere."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Session:
     """One HiGHS model that only grows."""
 
     def __init__(self, program: LinearProgram, rows: Rows, options: Options) -> None:
         self.highs = highspy.Highs()
+        self.threads = min(options.threads, os.cpu_count() or 1)
         settings = {
             "output_flag": False,
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
-            "threads": min(options.threads, os.cpu_count() or 1),
+            "small_matrix_value": 1e-12,  # the least there is: smaller coefficients the solver drops
+            "threads": self.threads,
         }
-        highspy.Highs.resetGlobalScheduler(True)  # else the number of threads of an earlier solve stays in force
         for name, value in settings.items():
             self.must(self.highs.setOptionValue(name, value), f"setting {name}")
-        self.highs.HandleUserInterrupt = True
+        self.stop = threading.Event()
+        self.highs.cbSimplexInterrupt += self._heed
+        self.highs.cbIpmInterrupt += self._heed
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = program.columns, len(rows)
         lp.sense_ = highspy.ObjSense.kMaximize if program.sense == "max" else highspy.ObjSense.kMinimize
@@ -154,32 +180,53 @@ class _Session:
         )
         self.must(status, "adding rows")
 
+    def _heed(self, event: highspy.HighsCallbackEvent) -> None:
+        if self.stop.is_set():
+            event.interrupt()
+
     def run(self, seconds: float | None) -> tuple[Status, bool]:
-        """Solve; on Ctrl-C stop the solver first. Returns the status and whether it was Ctrl-C."""
+        """Solve; on Ctrl-C stop the solver first. Returns the status and whether there was a Ctrl-C.
+
+        A basis or presolve that the solver stumbles over is dropped for another attempt.
+        """
+        status, interrupted = self._attempt(seconds)
+        for name, value in (("presolve", "off"), ("simplex_strategy", 4)):
+            if status is not Status.FAILED or interrupted:
+                break
+            self.must(self.highs.clearSolver(), "starting anew")
+            self.must(self.highs.setOptionValue(name, value), f"setting {name}")
+            status, interrupted = self._attempt(seconds)
+        return status, interrupted
+
+    def _attempt(self, seconds: float | None) -> tuple[Status, bool]:
         if seconds is not None:
             # the solver's clock runs on from solve to solve
             limit = self.highs.getRunTime() + max(seconds, 0.0)
             self.must(self.highs.setOptionValue("time_limit", limit), "setting time_limit")
-        interrupted = False
-        self.highs.startSolve()
-        while True:
-            try:
-                done, _ = self.highs.wait(0.1)
-                if done:
-                    break
-            except KeyboardInterrupt:
-                interrupted = True
-                self.highs.cancelSolve()
+        with _interrupts_set(self.stop), _SOLVING:
+            # in a thread of its own, so that this one can take the signal
+            worker = threading.Thread(target=self._run_alone, daemon=True)
+            worker.start()
+            while worker.is_alive():
+                worker.join(0.1)
+        interrupted = self.stop.is_set()
         model_status = self.highs.getModelStatus()
         if model_status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             # presolve cannot tell which; without it the simplex method can
             self.must(self.highs.setOptionValue("presolve", "off"), "switching presolve off")
-            return self.run(seconds)
+            return self._attempt(seconds)
         return STATUS.get(model_status, Status.FAILED), interrupted
+
+    def _run_alone(self) -> None:
+        global _threads_in_force
+        if _threads_in_force not in {None, self.threads}:
+            highspy.Highs.resetGlobalScheduler(True)  # else the number of threads of an earlier solve stays in force
+        _threads_in_force = self.threads
+        self.highs.run()
 
     def point(self) -> FloatArray | None:
         solution = self.highs.getSolution()
-        return np.array(solution.col_value) if solution.value_valid else None
+        return np.array(solution.col_value) if solution.value_valid or not self.highs.getNumCol() else None
 
     def multipliers(self, rows: int) -> FloatArray:
         solution = self.highs.getSolution()
@@ -267,8 +314,10 @@ def solve(
         rounds += 1
         if interrupted:
             status = Status.INTERRUPTED
-        if status is Status.FAILED:
+        if status is Status.FAILED and x is None:
             raise SolverError(f"HiGHS ended with {session.highs.modelStatusToString(session.highs.getModelStatus())!r}")
+        if status is Status.UNBOUNDED and families:
+            raise SolverError("the program is unbounded without the rows of its families; give its variables bounds")
         if status is not Status.OPTIMAL:
             if status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
                 # whatever multipliers the solver leaves, the bound they give holds
@@ -309,8 +358,12 @@ def solve(
             order.append((name, rows))
 
     basis = session.basis() if status is Status.OPTIMAL else None
+    blocks = _blocks(order, x, worst)
+    violation = max((block.worst for block in blocks.values()), default=0.0)
+    if status is Status.FAILED or (status is Status.OPTIMAL and violation > ACCEPTED):
+        status = Status.GAP
     multipliers = np.concatenate([multipliers, np.zeros(len(listed) - len(multipliers))])
-    return LpResult(status, x, listed, multipliers, bound, basis, _blocks(order, x, worst), rounds, iterations, violation)
+    return LpResult(status, x, listed, multipliers, bound, basis, blocks, rounds, iterations, violation)
 
 
 def solve_exactly(program: LinearProgram, result: LpResult, seconds: float | None = None) -> Proof | Status:
@@ -339,6 +392,8 @@ def solve_exactly(program: LinearProgram, result: LpResult, seconds: float | Non
     SolverError
         If there is no basis to start from, or no exact optimum is reached.
     """
+    if program.objective.dtype != object or any(rows.value.dtype != object for rows in program.rows.values()):
+        raise ModelError("only a program of Fractions can be proved exactly; build it with exact numbers")
     if result.basis is None:
         raise SolverError("the solver left no basis from which to prove an exact optimum")
     rows, basis = result.rows, result.basis

@@ -213,7 +213,8 @@ class LinearProgram:
         """
         self._check_name(name)
         if len(rows.index) and not (rows.index.min() >= 0 and rows.index.max() < self.columns):
-            raise ModelError(f"rows {name!r} name column {rows.index.max()}; the program has {self.columns}")
+            wrong = rows.index[(rows.index < 0) | (rows.index >= self.columns)][0]
+            raise ModelError(f"rows {name!r} name column {wrong}; the program has {self.columns}, counted from 0")
         self.rows[name] = rows
 
     def add_family(self, name: str, family: RowFamily) -> None:

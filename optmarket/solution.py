@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -103,7 +103,7 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Proof of optimality: the truth lies in [lower, upper], both its nearest float when it was proved exactly.
+    """Proof of optimality: the truth lies in [lower, upper], neighbouring floats or one when it was proved exactly.
 
     ``gap`` is (upper - lower) / max(unit, abs(upper)), where the unit is the market's payoff scale (1 for matching payoffs
     of value 1).
@@ -196,7 +196,7 @@ class Answer:
     run: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Solution:
     """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``."""
 
@@ -216,6 +216,10 @@ class Solution:
     notes: tuple[str, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
     _draw: Callable[[Solution], Figure] | None = field(default=None, repr=False, compare=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in all but how they were found."""
+        return isinstance(other, Solution) and replace(self, run={}).to_dict() == replace(other, run={}).to_dict()
 
     def __repr__(self) -> str:
         named = self.instance.get("slug", self.title)
@@ -414,7 +418,7 @@ def write_through(path: str | Path, save: Callable[[Path], object]) -> None:
 
 
 def _table_to_dict(table: pd.DataFrame) -> dict[str, Any]:
-    split = json.loads(table.to_json(orient="split", double_precision=15))
+    split = table.to_dict(orient="split")
     return {"columns": split["columns"], "data": split["data"]}
 
 

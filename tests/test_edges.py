@@ -1,0 +1,224 @@
+"""Inputs at the edge of what floats, the solver and the command line can take, each of which once went wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import threading
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optmarket
+from optmarket import highs
+from optmarket.certificate import safe_bound
+from optmarket.errors import InstanceError, ModelError, SolverError
+from optmarket.instance import Instance
+from optmarket.models import selling_information as market
+from optmarket.program import LinearProgram, NumberArray, Rows
+from optmarket.solution import Options, Solution, Status
+
+HALF = Fraction(1, 2)
+TWO = [{"weight": HALF, "belief": ["1/4", "3/4"]}, {"weight": HALF, "belief": ["3/5", "2/5"]}]
+OPTIMUM = Fraction(19, 70)
+NOBODY = {"weight": 0, "belief": [HALF, HALF], "value": 10**12}
+
+
+def params(types: list[dict[str, Any]], **others: Any) -> market.Params:
+    return market.Params.model_validate({"types": types, **others})
+
+
+def solution(types: list[dict[str, Any]], **others: Any) -> Solution:
+    case = Instance("selling-information", "t", "s", params(types, **others), (), "t", "0")
+    return optmarket.solve(case)
+
+
+def rows(matrix: list[list[float]], lower: float, upper: float) -> Rows:
+    values = np.array(matrix)
+    return Rows.dense(np.broadcast_to(np.arange(values.shape[1]), values.shape), values, lower, upper)
+
+
+# Ctrl-C and threads ---------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_at_any_moment_leaves_an_answer_and_a_working_solver() -> None:
+    rng = np.random.default_rng(0)
+    beliefs = rng.integers(1, 300, size=(40, 3))
+    types = [{"weight": "1/40", "belief": [Fraction(int(n), int(row.sum())) for n in row]} for row in beliefs]
+    case = params(types)
+    seen = set()
+    for delay in np.linspace(0.001, 0.12, 25):
+        timer = threading.Timer(float(delay), os.kill, (os.getpid(), signal.SIGINT))
+        try:
+            timer.start()
+            answer = market.solve(case)
+            seen.add(answer.status)
+            assert answer.certificate.lower <= answer.certificate.upper
+            timer.join()
+        except KeyboardInterrupt:
+            seen.add(Status.INTERRUPTED)  # outside the solver: while the program was built, or after the answer
+        timer.join()
+    assert Status.INTERRUPTED in seen
+    assert market.solve(case).status is Status.OPTIMAL
+
+
+def test_solves_in_several_threads() -> None:
+    found: list[float] = []
+    threads = [threading.Thread(target=lambda: found.append(market.solve(params(TWO)).certificate.upper)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == pytest.approx([float(OPTIMUM)] * 6, abs=1e-9)
+
+
+# Scales ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_type_of_weight_zero_does_not_set_the_scale() -> None:
+    certificate = market.solve(params([*TWO, NOBODY])).certificate
+    assert certificate.upper - certificate.lower < 1e-9
+    assert market.solve(params([*TWO, NOBODY]), Options(exact=True)).exact == OPTIMUM
+
+
+@pytest.mark.parametrize("power", [3, 6, 12])
+def test_what_a_state_pays_anyway_does_not_drown_the_audit(power: int) -> None:
+    case = params(TWO, payoff=[[10**power + 1, 10**power], [0, 1]])
+    audit = market.audit(case, market.solve(case).mechanism)
+    assert audit.quantities["revenue-best-reply"] == pytest.approx(float(OPTIMUM), abs=1e-9)
+    dear = {"items": [{"experiment": [[1, 0], [0, 1]], "price": 0.25 + 3e-5}], "assignment": [0, 0]}
+    assert market.audit(case, dear).violations["individual-rationality"] == pytest.approx(3e-5, abs=1e-12)
+
+
+def test_right_claims_are_met_at_any_scale() -> None:
+    types = [{"weight": "1/1000", "value": 10**7, "belief": ["1/7", "6/7"]}, {"weight": "999/1000", "belief": ["3/5", "2/5"]}]
+    found = solution(types)
+    assert found.good and {claim.met for claim in found.claims} == {True}
+
+
+def test_numbers_that_floats_cannot_hold_side_by_side_are_refused() -> None:
+    one = [{"weight": 1, "belief": [HALF, HALF]}]
+    with pytest.raises(ModelError, match="orders of magnitude"):
+        market.solve(params(one, payoff=[["1e300", 0], [0, "1e-300"]]))
+    with pytest.raises(InstanceError, match="must fit a double"):
+        params([{**one[0], "value": "1e200"}], payoff=[["1e200", 0], [0, 1]])
+
+
+def test_small_prices_survive_a_solution_file() -> None:
+    tiny = solution([{**buyer, "value": "1e-13"} for buyer in TWO])
+    again = Solution.from_dict(json.loads(tiny.to_json()))
+    assert again.types["price"].tolist() == tiny.types["price"].tolist() and tiny.types["price"].max() > 1e-14
+    assert again == tiny and again != solution(TWO)
+
+
+def test_matching_that_is_paid_negatively_has_no_matching_closed_form() -> None:
+    case = params(TWO, payoff=[[-1, 0], [0, -1]])
+    assert [claim.relation for claim in market.theory(case)] == ["lower", "upper"]
+    assert market.solve(case, Options(exact=True)).exact == OPTIMUM
+
+
+def test_the_exact_value_lies_between_its_bounds() -> None:
+    third = [{"weight": "1/3", "belief": ["1/7", "6/7"]}, {"weight": "2/3", "belief": ["3/5", "2/5"]}]
+    answer = market.solve(params(third), Options(exact=True))
+    assert answer.exact == Fraction(23, 80)
+    assert Fraction(answer.certificate.lower) <= answer.exact <= Fraction(answer.certificate.upper)
+
+
+def test_a_basis_the_solver_stumbles_over_is_not_the_end() -> None:
+    first = [749999999, 749999997, Fraction(3999999982, 9), Fraction(4000000009, 9), Fraction(3999999973, 9)]
+    beliefs = [Fraction(theta) / 10**9 for theta in first]
+    answer = market.solve(params([{"weight": "1/5", "belief": [theta, 1 - theta]} for theta in beliefs]))
+    assert answer.status is Status.OPTIMAL and answer.certificate.gap < 1e-6
+
+
+def test_an_assignment_is_a_list_of_whole_numbers() -> None:
+    item = {"experiment": [[1, 0], [0, 1]], "price": 0.1}
+    for wrong in (True, "1", 0.5):
+        with pytest.raises(InstanceError, match="assignment"):
+            market.audit(params(TWO), {"items": [item, item], "assignment": [0, wrong]})
+
+
+# Programs -------------------------------------------------------------------------------------------------------------
+
+
+class UnitSum:
+    """x_1 + ... + x_n <= 1, and nothing to start with."""
+
+    def __init__(self, columns: NumberArray) -> None:
+        self.columns = columns
+
+    def seed(self) -> Rows:
+        return Rows.join([])
+
+    def separate(self, x: NumberArray, tolerance: float) -> tuple[Rows, float]:
+        excess = float(x[self.columns].sum() - 1)
+        return (self.row() if excess > tolerance else Rows.join([])), max(excess, 0.0)
+
+    def row(self) -> Rows:
+        return Rows.dense(self.columns[None], np.ones((1, len(self.columns))), -np.inf, 1.0)
+
+    def size(self) -> tuple[int, int, int]:
+        return 1, 0, len(self.columns)
+
+    def list_all(self, program: LinearProgram) -> None:
+        program.add_rows("sum", self.row())
+
+
+def test_a_program_bounded_by_its_family_alone_is_not_called_unbounded() -> None:
+    program = LinearProgram()
+    program.add_family("sum", UnitSum(program.add_variables("x", (2,), objective=1.0)))
+    assert highs.solve(program.listed()).status is Status.OPTIMAL
+    with pytest.raises(SolverError, match="give its variables bounds"):
+        highs.solve(program)
+
+
+def test_a_program_without_columns() -> None:
+    result = highs.solve(LinearProgram("max", 3.0))
+    assert (result.status, result.bound) == (Status.OPTIMAL, 3.0)
+
+
+def test_a_row_the_solver_drops_is_noticed() -> None:
+    program = LinearProgram()
+    program.add_variables("x", (1,), upper=1e14, objective=1.0)
+    program.add_rows("tiny", rows([[1e-13]], -np.inf, 1.0))
+    result = highs.solve(program)
+    assert result.status is Status.GAP and result.violation > 1
+
+
+def test_a_negative_column_is_named() -> None:
+    program = LinearProgram()
+    program.add_variables("x", (2,))
+    with pytest.raises(ModelError, match="column -1"):
+        program.add_rows("r", Rows.dense(np.array([[0, -1]]), np.ones((1, 2)), 0.0, 1.0))
+
+
+def test_floats_are_no_proof_and_a_free_column_rests_at_zero() -> None:
+    program = LinearProgram()
+    x = program.add_variables("x", (1,), upper=1.0, objective=0.1)
+    program.add_rows("r", rows([[0.3]], -np.inf, 0.1))
+    with pytest.raises(ModelError, match="Fractions"):
+        highs.solve_exactly(program, highs.solve(program))
+    exact = LinearProgram()
+    one = np.array([Fraction(1)], dtype=object)
+    x = exact.add_variables("x", (1,), lower=0 * one, upper=one, objective=one)
+    y = exact.add_variables("y", (1,), lower=-np.inf)
+    exact.add_rows("r", Rows.dense(np.array([[x[0], y[0]]]), np.array([[Fraction(1), Fraction(0)]]), -np.inf, Fraction(5)))
+    proof = highs.solve_exactly(exact, highs.solve(exact))
+    assert not isinstance(proof, Status) and proof.value == 1
+
+
+def test_the_safe_bound_at_the_ends_of_the_floats() -> None:
+    huge = LinearProgram()
+    huge.add_variables("x", (2,), upper=1.0, objective=1.0)
+    with np.errstate(all="ignore"):
+        assert safe_bound(huge, rows([[0.1, 0.1], [0.1, 0.1]], 0.0, 1.0), np.full(2, 1.7e308)) == math.inf
+    small = LinearProgram()
+    small.add_variables("x", (1,), upper=1.0, objective=1e-320)
+    assert safe_bound(small, Rows.join([]), np.zeros(0)) >= 1e-320
+    open_box = LinearProgram()
+    open_box.add_variables("x", (1,), lower=-np.inf, upper=0.0)
+    assert safe_bound(open_box, rows([[1e-200]], -np.inf, 1.0), np.array([1e-200])) == math.inf
