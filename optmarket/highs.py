@@ -128,7 +128,8 @@ _threads_in_force: int | None = None
 @contextmanager
 def _interrupts_set(stop: threading.Event) -> Iterator[None]:
     """While solving in the main thread, Ctrl-C sets an event instead of raising KeyboardInterrupt anywhere."""
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) in {signal.SIG_IGN, None}:  # a job in the background ignores Ctrl-C
         yield
         return
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
@@ -153,9 +154,14 @@ class _Session:
         }
         for name, value in settings.items():
             self.must(self.highs.setOptionValue(name, value), f"setting {name}")
-        self.stop = threading.Event()
-        self.highs.cbSimplexInterrupt += self._heed
-        self.highs.cbIpmInterrupt += self._heed
+        self.stop = stop = threading.Event()
+
+        def heed(event: highspy.HighsCallbackEvent) -> None:
+            if stop.is_set():
+                event.interrupt()
+
+        self.highs.cbSimplexInterrupt += heed
+        self.highs.cbIpmInterrupt += heed
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = program.columns, len(rows)
         lp.sense_ = highspy.ObjSense.kMaximize if program.sense == "max" else highspy.ObjSense.kMinimize
@@ -179,10 +185,6 @@ class _Session:
             _floats(rows.value),
         )
         self.must(status, "adding rows")
-
-    def _heed(self, event: highspy.HighsCallbackEvent) -> None:
-        if self.stop.is_set():
-            event.interrupt()
 
     def run(self, seconds: float | None) -> tuple[Status, bool]:
         """Solve; on Ctrl-C stop the solver first. Returns the status and whether there was a Ctrl-C.
@@ -392,7 +394,7 @@ def solve_exactly(program: LinearProgram, result: LpResult, seconds: float | Non
     SolverError
         If there is no basis to start from, or no exact optimum is reached.
     """
-    if program.objective.dtype != object or any(rows.value.dtype != object for rows in program.rows.values()):
+    if program.objective.dtype != object or any(len(rows) and rows.value.dtype != object for rows in program.rows.values()):
         raise ModelError("only a program of Fractions can be proved exactly; build it with exact numbers")
     if result.basis is None:
         raise SolverError("the solver left no basis from which to prove an exact optimum")
