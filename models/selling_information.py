@@ -43,7 +43,7 @@ import math
 import time
 from fractions import Fraction
 
-from optmarket import highs
+from optmarket import highs, refinement
 from optmarket.models._selling_information_market import BuyerType, Market, Params
 from optmarket.models._selling_information_menu import direct_menu, full_information_menu
 from optmarket.models._selling_information_plot import plot
@@ -118,7 +118,7 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     upper = result.bound * scale
     if options.exact and status is Status.OPTIMAL:
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
-        proof = highs.solve_exactly(linear, result, left)
+        proof = refinement.solve_exactly(linear, result, left)
         if isinstance(proof, Status):
             status = proof
         else:

@@ -19,7 +19,7 @@ from rich.console import Console, RenderableType
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from optmarket import __version__, highs, pages, plots, registry
+from optmarket import __version__, export, pages, plots, registry
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.instance import Instance
 from optmarket.solution import Claim, Progress, Solution, Status, read_text, write_text
@@ -332,7 +332,7 @@ def export_command(
         target = Path(f"{instance.stem}.{file_format}") if output is None else output
         if target.suffix != f".{file_format}":
             raise InstanceError(f"must end in .{file_format}", file=str(target))
-        highs.write(program, target)
+        export.write(program, target)
         rows, columns, nonzeros = program.size(listed=True)
         _say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
         return GOOD

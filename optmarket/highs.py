@@ -6,7 +6,6 @@ leaves this module are a point, multipliers and a basis, and `optmarket.certific
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import threading
@@ -14,20 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 
 import highspy
 import numpy as np
 
-from optmarket.certificate import Basis, Proof, Vertex, prove, safe_bound, vertex
-from optmarket.errors import InstanceError, ModelError, SolverError
+from optmarket.certificate import Basis, safe_bound
+from optmarket.errors import SolverError
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
-from optmarket.solution import BlockReport, Options, Progress, Status, write_through
+from optmarket.solution import BlockReport, Options, Progress, Status
 
 FEASIBILITY = 1e-9
 ACCEPTED = 1e-6
-REFINEMENTS = 50
 VERSION = highspy.Highs().version()
 
 STATUS = {
@@ -80,46 +76,6 @@ class LpResult:
     violation: float
 
 
-def write(program: LinearProgram, path: str | Path) -> None:
-    """Write a program with every row listed to a file that other solvers read, its objective in the market's units.
-
-    Columns and rows are called by their block and their place in it, ``price_3`` or ``experiment_0_1_0``.
-
-    Parameters
-    ----------
-    program : LinearProgram
-    path : str or Path
-        Ending in ``.mps`` or ``.lp``, which decides the format. Coefficients are written to 15 digits or so: what an exact
-        program means by 1/3 is lost.
-
-    Raises
-    ------
-    ModelError
-        If the listed program does not fit in memory.
-    InstanceError
-        If the path ends otherwise or cannot be written.
-    """
-    path = Path(path)
-    if path.suffix not in {".mps", ".lp"}:
-        raise InstanceError("must end in .mps or .lp", file=str(path))
-    program = program.listed()
-    session = _Session(program, Rows.join(program.rows.values()), Options())
-    lp = session.highs.getLp()
-    lp.col_cost_, lp.offset_ = program.unit * _floats(program.objective), program.unit * program.offset
-    lp.col_names_ = [_name(block, place) for block, index in program.variables.items() for place in np.ndindex(index.shape)]
-    lp.row_names_ = [_name(block, (k,)) for block, rows in program.rows.items() for k in range(len(rows))]
-    session.must(session.highs.passModel(lp), "naming the program")
-
-    def save(temporary: Path) -> None:
-        session.must(session.highs.writeModel(str(temporary)), f"writing {path.name}")
-
-    write_through(path, save)
-
-
-def _name(block: str, place: tuple[int, ...]) -> str:
-    return "_".join([*block.split(), *map(str, place)])
-
-
 # one solve at a time: the solver's threads are the process'
 _SOLVING = threading.Lock()
 _threads_in_force: int | None = None
@@ -139,8 +95,8 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Session:
-    """One HiGHS model that only grows."""
+class Session:
+    """One HiGHS model that only grows, for the modules that speak to the solver."""
 
     def __init__(self, program: LinearProgram, rows: Rows, options: Options) -> None:
         self.highs = highspy.Highs()
@@ -166,23 +122,23 @@ class _Session:
         lp.num_col_, lp.num_row_ = program.columns, len(rows)
         lp.sense_ = highspy.ObjSense.kMaximize if program.sense == "max" else highspy.ObjSense.kMinimize
         lp.offset_ = program.offset
-        lp.col_cost_, lp.col_lower_, lp.col_upper_ = map(_floats, (program.objective, program.lower, program.upper))
-        lp.row_lower_, lp.row_upper_ = _floats(rows.lower), _floats(rows.upper)
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = map(as_floats, (program.objective, program.lower, program.upper))
+        lp.row_lower_, lp.row_upper_ = as_floats(rows.lower), as_floats(rows.upper)
         lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         lp.a_matrix_.start_ = rows.start.astype(np.int32)
         lp.a_matrix_.index_ = rows.index.astype(np.int32)
-        lp.a_matrix_.value_ = _floats(rows.value)
+        lp.a_matrix_.value_ = as_floats(rows.value)
         self.must(self.highs.passModel(lp), "passing the program")
 
     def add(self, rows: Rows) -> None:
         status = self.highs.addRows(
             len(rows),
-            _floats(rows.lower),
-            _floats(rows.upper),
+            as_floats(rows.lower),
+            as_floats(rows.upper),
             len(rows.index),
             rows.start[:-1].astype(np.int32),
             rows.index.astype(np.int32),
-            _floats(rows.value),
+            as_floats(rows.value),
         )
         self.must(status, "adding rows")
 
@@ -262,7 +218,8 @@ class _Session:
             raise SolverError(f"HiGHS refused {what}")
 
 
-def _floats(values: NumberArray) -> FloatArray:
+def as_floats(values: NumberArray) -> FloatArray:
+    """A program's numbers as the solver takes them."""
     return np.asarray(values, dtype=np.float64)
 
 
@@ -300,7 +257,7 @@ def solve(
     start = time.perf_counter()
     families = program.families
     order = [*program.rows.items(), *((name, family.seed()) for name, family in families.items())]
-    session = _Session(program, Rows.join(rows for _, rows in order), options)
+    session = Session(program, Rows.join(rows for _, rows in order), options)
 
     x: FloatArray | None = None
     multipliers = np.zeros(0)
@@ -368,95 +325,6 @@ def solve(
     return LpResult(status, x, listed, multipliers, bound, basis, blocks, rounds, iterations, violation)
 
 
-def solve_exactly(program: LinearProgram, result: LpResult, seconds: float | None = None) -> Proof | Status:
-    """Turn the solver's last basis into an exact optimum of a program of Fractions.
-
-    A basis that is optimal within the solver's tolerances may just miss it in rationals. Then the program is shifted to the
-    basis' exact point and multipliers, what is wrong there is magnified, and the solver goes on from that basis; rows of
-    families that fail exactly are added on the way. (Iterative refinement: Gleixner, Steffy and Wolter, 2016.)
-
-    Parameters
-    ----------
-    program : LinearProgram
-        Of Fractions.
-    result : LpResult
-        Of `solve` on it.
-    seconds : float, optional
-        Time limit, looked at between refinements.
-
-    Returns
-    -------
-    Proof or Status
-        ``time limit`` or ``interrupted`` if that came first.
-
-    Raises
-    ------
-    SolverError
-        If there is no basis to start from, or no exact optimum is reached.
-    """
-    if program.objective.dtype != object or any(len(rows) and rows.value.dtype != object for rows in program.rows.values()):
-        raise ModelError("only a program of Fractions can be proved exactly; build it with exact numbers")
-    if result.basis is None:
-        raise SolverError("the solver left no basis from which to prove an exact optimum")
-    rows, basis = result.rows, result.basis
-    start = time.perf_counter()
-    try:
-        for _ in range(REFINEMENTS):
-            found = vertex(program, rows, basis)
-            failing = Rows.join(family.separate(found.x, 0.0)[0] for family in program.families.values())
-            if not (found.infeasible or found.unpriced or len(failing)):
-                return prove(program, rows, found)
-            if seconds is not None and time.perf_counter() - start > seconds:
-                return Status.TIME_LIMIT
-            rows = Rows.join([rows, failing])
-            basis = Basis(basis.columns, np.concatenate([basis.rows, np.zeros(len(failing), dtype=np.int64)]))
-            basis = _refined(program, rows, found, basis)
-    except KeyboardInterrupt:
-        return Status.INTERRUPTED
-    raise SolverError(f"no basis was found exactly optimal in {REFINEMENTS} refinements; the program may be too large for it")
-
-
-def _refined(program: LinearProgram, rows: Rows, found: Vertex, basis: Basis) -> Basis:
-    """The solver's basis for the program shifted to a vertex and magnified; rows become columns, so that they carry prices."""
-    infeasible = max(found.infeasible, *rows.violation(found.x))
-    grow = 2.0 ** _magnification(infeasible)
-    price = 2.0 ** _magnification(found.unpriced)
-    multipliers = np.concatenate([found.multipliers, np.full(len(rows) - len(found.multipliers), Fraction(0), dtype=object)])
-    activity = rows.activity(found.x)
-    shifted = LinearProgram(program.sense)
-    columns = shifted.add_variables(
-        "point and activity",
-        (program.columns + len(rows),),
-        lower=grow * _floats(np.concatenate([program.lower - found.x, rows.lower - activity])),
-        upper=grow * _floats(np.concatenate([program.upper - found.x, rows.upper - activity])),
-        objective=price * _floats(np.concatenate([found.reduced, multipliers])),
-    )[program.columns :]
-    ends = np.concatenate([rows.start[1:], [0]])[:-1]
-    zero = np.zeros(len(rows))
-    defined = Rows(
-        rows.start + np.arange(len(rows) + 1),
-        np.insert(rows.index, ends, columns),
-        np.insert(_floats(rows.value), ends, -1.0),
-        zero,
-        zero,
-    )
-    session = _Session(shifted, defined, Options())
-    session.start_from(Basis(np.concatenate([basis.columns, basis.rows]), np.full(len(rows), -1)))
-    status, interrupted = session.run(None)
-    if interrupted:
-        raise KeyboardInterrupt
-    refined = session.basis()
-    if status is not Status.OPTIMAL or refined is None:
-        raise SolverError(f"refining the exact optimum ended {status}")
-    # a row that defines an activity is basic only if that activity is at rest as well: let it stay so
-    return Basis(refined.columns[: program.columns], refined.columns[program.columns :])
-
-
-def _magnification(wrong: Fraction) -> int:
-    """The power of two that brings what is wrong to about one."""
-    return min(max(-math.frexp(float(wrong))[1], 0), 300) if wrong else 0
-
-
 def _blocks(order: list[tuple[str, Rows]], x: FloatArray | None, worst: dict[str, float]) -> dict[str, BlockReport]:
     """Rows, binding rows and worst residual of each block at the last point."""
     reports: dict[str, BlockReport] = {}
@@ -465,7 +333,7 @@ def _blocks(order: list[tuple[str, Rows]], x: FloatArray | None, worst: dict[str
         if x is None:
             reports[name] = BlockReport(len(rows), 0, 0.0)
             continue
-        lower, upper, activity = _floats(rows.lower), _floats(rows.upper), _floats(rows.activity(x))
+        lower, upper, activity = as_floats(rows.lower), as_floats(rows.upper), as_floats(rows.activity(x))
         slack = np.minimum(activity - lower, upper - activity)
         residual = float(np.maximum(-slack, 0.0).max(initial=0.0))
         binding = int(np.count_nonzero(slack <= FEASIBILITY))

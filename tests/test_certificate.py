@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from optmarket.certificate import Basis, Proof, _solve, exact_bound, prove, safe_bound, vertex
 from optmarket.errors import SolverError
-from optmarket.highs import solve, solve_exactly
+from optmarket.highs import solve
 from optmarket.program import LinearProgram, Rows
+from optmarket.refinement import solve_exactly
 from optmarket.solution import Status
 
 INF = math.inf

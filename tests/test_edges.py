@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import optmarket
-from optmarket import highs
+from optmarket import highs, refinement
 from optmarket.certificate import safe_bound
 from optmarket.errors import InstanceError, ModelError, SolverError
 from optmarket.instance import Instance
@@ -201,13 +201,13 @@ def test_floats_are_no_proof_and_a_free_column_rests_at_zero() -> None:
     x = program.add_variables("x", (1,), upper=1.0, objective=0.1)
     program.add_rows("r", rows([[0.3]], -np.inf, 0.1))
     with pytest.raises(ModelError, match="Fractions"):
-        highs.solve_exactly(program, highs.solve(program))
+        refinement.solve_exactly(program, highs.solve(program))
     exact = LinearProgram()
     one = np.array([Fraction(1)], dtype=object)
     x = exact.add_variables("x", (1,), lower=0 * one, upper=one, objective=one)
     y = exact.add_variables("y", (1,), lower=-np.inf)
     exact.add_rows("r", Rows.dense(np.array([[x[0], y[0]]]), np.array([[Fraction(1), Fraction(0)]]), -np.inf, Fraction(5)))
-    proof = highs.solve_exactly(exact, highs.solve(exact))
+    proof = refinement.solve_exactly(exact, highs.solve(exact))
     assert not isinstance(proof, Status) and proof.value == 1
 
 

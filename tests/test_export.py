@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from optmarket import highs, load
+from optmarket import export, load
 from optmarket.cli import app
 from optmarket.errors import InstanceError
 from optmarket.models import selling_information
@@ -41,7 +41,7 @@ def small() -> LinearProgram:
 @pytest.mark.parametrize(("case", "revenue"), CASES)
 def test_a_written_market_reads_back_to_its_revenue(case: str, revenue: float, suffix: str, tmp_path: Path) -> None:
     program = selling_information.program(load(INSTANCES / f"{case}.toml").params)
-    highs.write(program, tmp_path / f"program{suffix}")
+    export.write(program, tmp_path / f"program{suffix}")
     assert read_and_solve(tmp_path / f"program{suffix}") == pytest.approx(revenue, rel=1e-9)
     assert [path.name for path in tmp_path.iterdir()] == [f"program{suffix}"]
 
@@ -49,7 +49,7 @@ def test_a_written_market_reads_back_to_its_revenue(case: str, revenue: float, s
 @pytest.mark.parametrize("suffix", [".mps", ".lp"])
 def test_sense_offset_unit_and_names_are_written(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"small{suffix}"
-    highs.write(small(), path)
+    export.write(small(), path)
     assert read_and_solve(path) == pytest.approx(2 * 6.0, abs=1e-12)
     assert all(name in path.read_text() for name in ("two_words_0", "two_words_1", "ranged_0", "equal_0"))
 
@@ -66,10 +66,10 @@ def test_cvxpy_gets_sense_offset_unit_and_ranges() -> None:
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InstanceError, match=r"\.mps or \.lp"):
-        highs.write(small(), tmp_path / "program.txt")
+        export.write(small(), tmp_path / "program.txt")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InstanceError, match="cannot be written"):
-        highs.write(small(), tmp_path / "file" / "program.lp")
+        export.write(small(), tmp_path / "file" / "program.lp")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

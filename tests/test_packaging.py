@@ -33,6 +33,7 @@ LAYERS = (
     {"faults", "program", "solution"},
     {"instance", "template"},
     {"certificate", "convex", "highs", "plots"},
+    {"export", "refinement"},
     {"registry"},
     {"workflow"},
     {"pages", "sweep", "tables"},

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optmarket import highs
+from optmarket import highs, refinement
 from optmarket.certificate import Proof
 from optmarket.models import selling_information as model
 from optmarket.models._selling_information_market import Market
@@ -76,7 +76,7 @@ def revenue(case: Case) -> Fraction:
 def revenue_against(case: Case, deviations: Deviations) -> Fraction:
     """The exact optimum when only these deviations are ruled out."""
     program = model.program(case.params(), exact=True, deviations=deviations)
-    proof = highs.solve_exactly(program, highs.solve(program))
+    proof = refinement.solve_exactly(program, highs.solve(program))
     assert isinstance(proof, Proof)
     return proof.value * Market.of(case.params()).scale
 

@@ -25,7 +25,7 @@ def params(types: Any, **others: Any) -> model.Params:
     return model.Params.model_validate({"types": types, **others})
 
 
-def close(found: Mapping[str, float], **expected: Any) -> None:
+def assert_close(found: Mapping[str, float], **expected: Any) -> None:
     for name, value in expected.items():
         assert found[name.replace("_", "-")] == pytest.approx(float(Fraction(value)), abs=1e-12), name
 
@@ -45,7 +45,7 @@ def test_a_menu_by_hand() -> None:
     }
     found = model.audit(params(TWO), menu)
     assert (found.violations, found.unit, found.good) == ({}, 1.0, True)
-    close(found.quantities, revenue="5/32", surplus="17/160", welfare="21/80", share_served=1)
+    assert_close(found.quantities, revenue="5/32", surplus="17/160", welfare="21/80", share_served=1)
     table = model.tables(params(TWO), menu)["menu"]
     assert table["item"].tolist() == [1, 1, 2, 2]  # cheapest first
     assert table["kind"].tolist() == ["partial"] * 2 + ["full"] * 2
@@ -58,27 +58,27 @@ def test_a_menu_by_hand() -> None:
 def test_ties_go_to_the_seller_and_the_null_item_is_free() -> None:
     # all at 1/4: type 1 is indifferent to buying, so it buys; at a hair more it does not
     quantities = model.audit(params(TWO), {"items": [{"experiment": FULL, "price": "1/4"}]}).quantities
-    close(quantities, revenue="1/4", share_served=1, surplus="3/40")
+    assert_close(quantities, revenue="1/4", share_served=1, surplus="3/40")
     quantities = model.audit(params(TWO), {"items": [{"experiment": FULL, "price": "250001/1000000"}]}).quantities
-    close(quantities, revenue="250001/2000000", share_served="1/2")
+    assert_close(quantities, revenue="250001/2000000", share_served="1/2")
     # between equal items the dearer, however they are listed; between identical ones the price decides for the buyer
     same = [{"experiment": [["1/2", "1/2"], [0, 1]], "price": "1/8"}, {"experiment": FULL, "price": "1/4"}]
     for items in (same, same[::-1]):
-        close(model.audit(params([TWO[0]] * 2), {"items": items}).quantities, revenue="1/4", share_served=1)
+        assert_close(model.audit(params([TWO[0]] * 2), {"items": items}).quantities, revenue="1/4", share_served=1)
     twice = [{"experiment": FULL, "price": "1/5"}, {"experiment": FULL, "price": "1/6"}]
-    close(model.audit(params(TWO), {"items": twice}).quantities, revenue="1/6", share_served=1)
+    assert_close(model.audit(params(TWO), {"items": twice}).quantities, revenue="1/6", share_served=1)
 
 
 def test_negative_prices_are_paid_to_everybody() -> None:
     menu = {"items": [{"experiment": [[1], [1]], "price": "-1/10"}, {"experiment": FULL, "price": "1/5"}]}
     # type 1 gains 1/20 by all and 1/10 by being paid for nothing; type 2 gains 1/5 by all
-    close(model.audit(params(TWO), menu).quantities, revenue="1/20", surplus="3/20", welfare="1/5", share_served=1)
+    assert_close(model.audit(params(TWO), menu).quantities, revenue="1/20", surplus="3/20", welfare="1/5", share_served=1)
 
 
 def test_dear_items_and_an_empty_menu_sell_nothing() -> None:
     for items in ([], [{"experiment": FULL, "price": "3/5"}]):
         found = model.audit(params(TWO), {"items": items})
-        close(found.quantities, revenue=0, surplus=0, welfare=0, share_served=0)
+        assert_close(found.quantities, revenue=0, surplus=0, welfare=0, share_served=0)
         types = model.tables(params(TWO), {"items": items})["types"]
         assert types["item"].tolist() == [0, 0] and types["price"].tolist() == [0, 0]
     assert (
@@ -91,7 +91,7 @@ def test_more_signals_than_actions() -> None:
     # so it is right but for 1/12: worth 11/12, gain 1/6; type 2 acts the same way (1/5 each, a tie): worth 4/5, gain 1/5.
     experiment = [["1/3", "1/3", "1/3", 0], [0, 0, "1/2", "1/2"]]
     found = model.audit(params(TWO), {"items": [{"experiment": experiment, "price": "1/6"}]})
-    close(found.quantities, revenue="1/6", surplus="1/60", share_served=1)
+    assert_close(found.quantities, revenue="1/6", surplus="1/60", share_served=1)
     table = model.tables(params(TWO), {"items": [{"experiment": experiment, "price": "1/6"}]})["menu"]
     assert list(table.columns)[6:] == ["signal 1", "signal 2", "signal 3", "signal 4"]
 
@@ -115,13 +115,13 @@ def test_nothing_violated() -> None:
     found = model.audit(params(TWO), direct([(item, "1/7"), (FULL, "2/5")], [0, 1]))
     assert violated(found) == {}
     assert found.good
-    close(found.quantities, revenue="19/70", revenue_best_reply="19/70", surplus=0, share_served=1)
+    assert_close(found.quantities, revenue="19/70", revenue_best_reply="19/70", surplus=0, share_served=1)
 
 
 def test_only_individual_rationality_is_violated() -> None:
     found = model.audit(params([TWO[0]] * 2), direct([(FULL, "3/10")], [0, 0]))
     assert violated(found) == {"individual-rationality": pytest.approx(1 / 20, abs=1e-12)}
-    close(found.quantities, revenue="3/10", revenue_best_reply=0, surplus="-1/20", welfare="1/4")
+    assert_close(found.quantities, revenue="3/10", revenue_best_reply=0, surplus="-1/20", welfare="1/4")
     assert not found.good and found.worst == pytest.approx(1 / 20, abs=1e-12)
 
 
@@ -129,7 +129,7 @@ def test_only_misreporting_pays() -> None:
     # both get all; type 2 pays 1/10, type 1 pays 1/4: it gains 3/20 by saying 2, with or without obeying
     found = model.audit(params(TWO), direct([(FULL, "1/4"), (FULL, "1/10")], [0, 1]))
     assert violated(found) == {"misreport": pytest.approx(0.15, abs=1e-12), "both": pytest.approx(0.15, abs=1e-12)}
-    close(found.quantities, revenue="7/40", revenue_best_reply="1/10")
+    assert_close(found.quantities, revenue="7/40", revenue_best_reply="1/10")
 
 
 def test_only_disobeying_pays() -> None:
@@ -137,7 +137,7 @@ def test_only_disobeying_pays() -> None:
     payoff = [[1, 0, "1/2"], [0, 1, "1/2"]]
     found = model.audit(params([{**TWO[0], "weight": 1}], payoff=payoff), direct([([[0, 0, 1], [0, 1, 0]], "1/10")], [0]))
     assert violated(found) == {"disobey": pytest.approx(0.125, abs=1e-12), "both": pytest.approx(0.125, abs=1e-12)}
-    close(found.quantities, revenue="1/10", surplus="1/40", welfare="1/8", revenue_best_reply="1/10")
+    assert_close(found.quantities, revenue="1/10", surplus="1/40", welfare="1/8", revenue_best_reply="1/10")
 
 
 def test_only_both_together_pay() -> None:
@@ -147,7 +147,7 @@ def test_only_both_together_pay() -> None:
     mechanism = direct([(FULL, "1/2"), ([[0, 1], [1, 0]], "1/10")], [0, 1])
     found = model.audit(params(types), mechanism)
     assert violated(found) == {"both": pytest.approx(0.4, abs=1e-12)}
-    close(found.quantities, revenue="3/10", revenue_best_reply="1/10")
+    assert_close(found.quantities, revenue="3/10", revenue_best_reply="1/10")
 
 
 def test_weightless_types_violate_nothing() -> None:
@@ -231,11 +231,11 @@ def test_audit_against_loops(seed: int, shape: tuple[int, int, int]) -> None:
     found, expected = model.audit(market, mechanism), naive_audit(market, mechanism)
     for name in VIOLATIONS:
         assert found.violations[name] == pytest.approx(float(expected[name]), abs=1e-12), name
-    close(found.quantities, **{name: expected[name] for name in ("revenue", "welfare", "revenue-best-reply")})
-    close(model.audit(market, {"items": mechanism["items"]}).quantities, revenue=expected["revenue-best-reply"])
+    assert_close(found.quantities, **{name: expected[name] for name in ("revenue", "welfare", "revenue-best-reply")})
+    assert_close(model.audit(market, {"items": mechanism["items"]}).quantities, revenue=expected["revenue-best-reply"])
     assert found.quantities["surplus"] == pytest.approx(float(expected["welfare"] - expected["revenue"]), abs=1e-12)
     served = sum(b.weight for b, place in zip(market.types, assignment, strict=True) if place is not None)
-    close(found.quantities, share_served=served)
+    assert_close(found.quantities, share_served=served)
 
 
 MECHANISM_FAULTS = [
