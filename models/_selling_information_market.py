@@ -304,6 +304,20 @@ class Market:
         return np.asarray(self.product.max(axis=3).sum(axis=(1, 2)))
 
     @cached_property
+    def worth(self) -> NumberArray:
+        """What full information is worth, in payoff units, shape (T,)."""
+        return np.asarray((self.full - self.outside) * self.scale)
+
+    @cached_property
+    def full_information(self) -> tuple[Fraction, Fraction]:
+        """The best revenue from full information alone, and its price, in payoff units."""
+        worth = self.worth[self.active]
+        order = np.argsort(-worth, kind="stable")
+        revenue = worth[order] * np.cumsum(self.weight[self.active][order])
+        best = int(revenue.argmax())
+        return revenue[best], worth[order][best]
+
+    @cached_property
     def weights(self) -> FloatArray:
         """`weight` in floats."""
         return floats(self.weight)

@@ -17,7 +17,6 @@ from scipy.spatial import cKDTree
 from optmarket.errors import InstanceError
 from optmarket.faults import translate
 from optmarket.models._selling_information_market import Market
-from optmarket.models._selling_information_theory import full_information
 from optmarket.numbers import Exact, floats, shown
 from optmarket.program import FloatArray, IntArray
 
@@ -225,7 +224,7 @@ def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, di
 
 def full_information_menu(market: Market) -> tuple[Menu, float]:
     """`direct_menu`, discounted, of full information alone at its best price."""
-    _, price = full_information(market)
+    _, price = market.full_information
     experiment = np.eye(len(market.states))[None]
     return direct_menu(market, experiment, np.array([float(price / market.scale)]), discount=True)
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from optmarket.models._selling_information_market import Market, Params
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, earned, values
-from optmarket.models._selling_information_theory import full_information
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
 from optmarket.solution import Audit
@@ -26,13 +25,12 @@ UNITS = {
 
 def quantities(market: Market, menu: Menu) -> dict[str, float]:
     """Named scalars of a menu in its market, in `UNITS`."""
-    single, single_price = full_information(market)
-    worth = (market.full - market.outside) * market.scale
+    single, single_price = market.full_information
     return {
         **_outcome(market, menu, *_primitives(market)),
         "full-information-revenue": float(single),
         "full-information-price": float(single_price),
-        "first-best": float((market.weight * worth).sum()),
+        "first-best": float((market.weight * market.worth).sum()),
     }
 
 
@@ -186,7 +184,7 @@ def _described(market: Market, buyers: Any) -> str:
 
 
 def _types_table(market: Market, menu: Menu, choice: IntArray, value: FloatArray, outside: FloatArray) -> pd.DataFrame:
-    worth = floats((market.full - market.outside) * market.scale)
+    worth = floats(market.worth)
     rank = np.empty(len(menu.price) + 1, dtype=object)
     rank[np.lexsort((np.arange(len(menu.price)), menu.price))] = np.arange(1, len(menu.price) + 1)
     rank[NOTHING] = 0

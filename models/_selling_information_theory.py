@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 from fractions import Fraction
-from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -22,9 +23,8 @@ def theory(params: Params) -> list[Claim]:
         On the revenue: an exact value where a closed form applies, and bounds from either side always.
     """
     market = Market.of(params)
-    worth = (market.full - market.outside) * market.scale
-    first_best = (market.weight * worth).sum()
-    single, _ = full_information(market)
+    first_best = (market.weight * market.worth).sum()
+    single, _ = market.full_information
     claims = [
         _claim(single, "lower", "full information alone at the best posted price"),
         _claim(first_best, "upper", "total value of information"),
@@ -35,15 +35,6 @@ def theory(params: Params) -> list[Claim]:
     if envelope is not None:
         claims.insert(0, _claim(envelope, "eq", "two states, matching payoffs, one value: concave envelopes"))
     return claims
-
-
-def full_information(market: Market) -> Point:
-    """The best revenue from full information alone, and its price, in payoff units."""
-    worth = ((market.full - market.outside) * market.scale)[market.active]
-    order = np.argsort(-worth, kind="stable")
-    revenue = worth[order] * np.cumsum(market.weight[market.active][order])
-    best = int(revenue.argmax())
-    return revenue[best], worth[order][best]
 
 
 def binary_optimum(market: Market) -> Fraction | None:
@@ -91,10 +82,9 @@ def _envelope(points: list[Point]) -> list[Point]:
 
 def _at(hull: list[Point], x: Fraction) -> Fraction:
     """A piecewise linear function at a point of its range."""
-    for (left, low), (right, high) in pairwise(hull):
-        if left <= x <= right:
-            return low + (high - low) * (x - left) / (right - left)
-    raise ValueError(f"{x} is outside [{hull[0][0]}, {hull[-1][0]}]")
+    k = bisect.bisect_right(hull, x, lo=1, hi=len(hull) - 1, key=itemgetter(0))
+    (left, low), (right, high) = hull[k - 1 : k + 1]
+    return low + (high - low) * (x - left) / (right - left)
 
 
 def _claim(value: Fraction, relation: str, source: str) -> Claim:

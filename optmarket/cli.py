@@ -7,27 +7,23 @@ import math
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console, RenderableType
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from optmarket import __version__, export, pages, plots, registry
+from optmarket import __version__, export, pages, plots, registry, terminal
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.instance import Instance
-from optmarket.solution import Claim, Progress, Solution, Status, read_text, write_text
+from optmarket.solution import Claim, Solution, Status, read_text, write_text
 from optmarket.tables import render, tables
 from optmarket.template import template
 from optmarket.workflow import audit, load, solve
 
-GOOD, UNMET, BAD_INPUT, NO_ANSWER, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 130, 141
+GOOD, UNMET, BAD_INPUT, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
 WIDTH = 120  # of the page where there is no terminal
 NARROWEST = 60
 
@@ -73,7 +69,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text, 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        _write(f"optmarket {__version__}\n")
+        terminal.write(f"optmarket {__version__}\n")
         raise typer.Exit
 
 
@@ -94,7 +90,7 @@ def list_command(as_json: Json = False) -> None:
         markets = [registry.get(name) for name in registry.names()]
         found = [(path, _title(path)) for path in sorted(Path("instances").rglob("*.toml")) if path.is_file()]
         if as_json:
-            _write_json(
+            terminal.write_json(
                 {
                     "markets": [
                         {"name": m.name, "title": m.title, "source": m.source, "objective": m.objective, "methods": m.methods}
@@ -111,10 +107,12 @@ def list_command(as_json: Json = False) -> None:
                 }
             )
             return GOOD
-        _print(pages.listing([(m.name, m.title, m.source) for m in markets]))
+        terminal.show(pages.listing([(m.name, m.title, m.source) for m in markets]))
         if found:
-            _write("\n")
-            _print(pages.listing([(path.as_posix(), title or "cannot be read; see `optmarket check`") for path, title in found]))
+            terminal.write("\n")
+            terminal.show(
+                pages.listing([(path.as_posix(), title or "cannot be read; see `optmarket check`") for path, title in found])
+            )
         return GOOD
 
     raise typer.Exit(_attempt(run, as_json))
@@ -135,7 +133,7 @@ def show_command(
             return GOOD
         case = load(file)
         if as_json:
-            _write_json(
+            terminal.write_json(
                 {
                     **_named(case),
                     "title": case.title,
@@ -146,7 +144,7 @@ def show_command(
                 }
             )
         else:
-            _print(pages.instance(case, _width(sys.stdout)))
+            terminal.show(pages.instance(case, terminal.width_of(sys.stdout)))
         return GOOD
 
     raise typer.Exit(_attempt(run, as_json, file))
@@ -166,13 +164,13 @@ def new_command(
         spec = registry.get(market)
         text = template(spec.name, spec.title, spec.source, spec.params)
         if output is None:
-            _write(text)
+            terminal.write(text)
             return GOOD
         if os.path.lexists(output):
             raise InstanceError("exists already; name a new file", file=str(output))
         _must_be_writable(output.parent)
         write_text(output, text)
-        _say(f"wrote {output}; try: optmarket solve {output}")
+        terminal.say(f"wrote {output}; try: optmarket solve {output}")
         return GOOD
 
     raise typer.Exit(_attempt(run, False))
@@ -188,14 +186,14 @@ def check_command(instances: Files, as_json: Json = False) -> None:
         if as_json:
             reports.append({**_named(case), "title": case.title, "notes": case.notes})
             return GOOD
-        _print(pages.plain(f"ok  {case.slug}  {case.sha256[:12]}  {pages.outline(case)}"))
+        terminal.show(pages.plain(f"ok  {case.slug}  {case.sha256[:12]}  {pages.outline(case)}"))
         for note in case.notes:
-            _say(f"note: {file}: {note}")
+            terminal.say(f"note: {file}: {note}")
         return GOOD
 
     code = _each(instances, run, as_json)
     if as_json:
-        _write_json({"instances": reports})
+        terminal.write_json({"instances": reports})
     raise typer.Exit(code)
 
 
@@ -262,18 +260,18 @@ def solve_command(
             if os.path.isdir(target):
                 raise InstanceError("is a directory; the solution goes into a file of that name", file=str(target))
             written[target] = file
-        with _progress(case.slug, hidden=as_json) as progress:
+        with terminal.progress(case.slug, hidden=as_json) as progress:
             found = solve(case, method=method, gap=gap, time_limit=time_limit, threads=threads, exact=exact, progress=progress)
         try:
             if target is not None:
                 found.write(target)
-                _say(f"wrote {target}")
+                terminal.say(f"wrote {target}")
             if out is not None and plot:
                 for figure in plots.save(found.plot(), out / case.slug):
-                    _say(f"wrote {figure}")
+                    terminal.say(f"wrote {figure}")
         finally:
             if printed and not as_json:
-                _write("\n")
+                terminal.write("\n")
             printed.append(file)
             _print_solution(found, as_json)
         return _code(found)
@@ -302,9 +300,9 @@ def audit_command(
         found = audit(case, mechanism)
         if as_json:
             words = pages.verdict(found).plain
-            _write_json({"instance": _named(case), "audit": asdict(found), "good": found.good, "verdict": words})
+            terminal.write_json({"instance": _named(case), "audit": asdict(found), "good": found.good, "verdict": words})
         else:
-            _print(pages.audit(case.title, found, _width(sys.stdout)))
+            terminal.show(pages.audit(case.title, found, terminal.width_of(sys.stdout)))
         return GOOD if found.good else UNMET
 
     raise typer.Exit(_attempt(run, as_json, instance))
@@ -334,7 +332,7 @@ def export_command(
             raise InstanceError(f"must end in .{file_format}", file=str(target))
         export.write(program, target)
         rows, columns, nonzeros = program.size(listed=True)
-        _say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
+        terminal.say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
         return GOOD
 
     raise typer.Exit(_attempt(run, False, instance))
@@ -364,13 +362,13 @@ def table_command(
     """
 
     def run() -> int:
-        text = render(tables(paths, quantities=quantity or None, skipped=lambda error: _say(f"skipped {error}")), form)
+        text = render(tables(paths, quantities=quantity or None, skipped=lambda error: terminal.say(f"skipped {error}")), form)
         if output is None:
-            _write(text)
+            terminal.write(text)
             return GOOD
         _must_be_writable(output.parent)
         write_text(output, text)
-        _say(f"wrote {output}")
+        terminal.say(f"wrote {output}")
         return GOOD
 
     raise typer.Exit(_attempt(run, False))
@@ -459,74 +457,13 @@ def _without_none(claim: Claim) -> dict[str, Any]:
     return {key: value for key, value in asdict(claim).items() if value is not None}
 
 
-# Printing --------------------------------------------------------------------------------------------------------------
-
-
 def _print_solution(found: Solution, as_json: bool) -> None:
     if as_json:
-        _write(found.to_json() + "\n")
+        terminal.write(found.to_json() + "\n")
     else:
-        _print(pages.solution(found, _width(sys.stdout)))
-
-
-def _print(what: RenderableType) -> None:
-    terminal = sys.stdout.isatty()
-    console = Console(
-        file=sys.stdout,
-        width=_width(sys.stdout),
-        color_system="auto" if terminal else None,
-        force_terminal=terminal,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
-    with console.capture() as capture:
-        console.print(what)
-    _write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
-
-
-def _width(stream: Any) -> int:
-    return max(NARROWEST, Console(file=stream).width) if stream.isatty() else WIDTH
-
-
-def _write_json(content: dict[str, Any]) -> None:
-    _write(json.dumps(content, sort_keys=True, allow_nan=False) + "\n")
-
-
-def _write(text: str) -> None:
-    """To stdout at once; if nobody reads on, leave quietly with the code shells give for that."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else closing it at exit fails once more
-        raise SystemExit(CLOSED_PIPE) from None
-
-
-def _say(text: str) -> None:
-    """One line to stderr."""
-    print(pages.plain(text).plain, file=sys.stderr, flush=True)
+        terminal.show(pages.solution(found, terminal.width_of(sys.stdout)))
 
 
 def _complain(error: OptmarketError, as_json: bool, code: int) -> int:
-    _say(json.dumps({"error": error.as_dict()}) if as_json else f"error: {error}")
+    terminal.say(json.dumps({"error": error.as_dict()}) if as_json else f"error: {error}")
     return code
-
-
-@contextmanager
-def _progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """While solving: where it stands, on stderr, if that is a terminal."""
-    if hidden or not sys.stderr.isatty():
-        yield None
-        return
-    columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    shown = pages.plain(name).plain
-    with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
-        task = bar.add_task(f"{shown}: setting up", total=None)
-
-        def update(now: Progress) -> None:
-            bound, violation = pages.number(now.upper), pages.number(now.violation, 2)
-            said = f"round {now.round:,}, {now.rows:,} rows, bound {bound}, worst violation {violation}"
-            bar.update(task, description=f"{shown}: {said}")
-
-        yield update

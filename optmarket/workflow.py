@@ -109,9 +109,10 @@ def solve(
 def decide(claim: Claim, answer: Answer, objective: str, unit: float) -> Claim:
     """Hold a claim against an answer: by how much it fails, and whether that is as its verdict says.
 
-    A claim about the objective is held against the bounds on it, any other against the quantity of the mechanism found, which
-    counts only where the optimum is proved. What neither contradict nor confirm stays open. Numbers closer than 1e-9 payoff
-    units are the same whatever the claim's tolerance.
+    A claim about the objective is contradicted by the bounds on it, and an equality confirmed only by the proved value itself,
+    however wide the bounds; any other claim is held against the mechanism found, which counts only where the optimum is
+    proved. What is neither contradicted nor confirmed stays open. Numbers closer than 1e-9 payoff units are the same whatever
+    the claim's tolerance.
     """
     true, stated = answer.quantities[claim.quantity], float(exact(claim.value))
     tolerance = max(claim.tolerance, SAME * unit)
@@ -121,8 +122,12 @@ def decide(claim: Claim, answer: Answer, objective: str, unit: float) -> Claim:
     short, over = max(0.0, low - stated), max(0.0, stated - high)
     error = {"eq": max(short, over), "lower": over, "upper": short}[claim.relation]
     holds = error <= tolerance
-    surely = {"eq": proved, "lower": stated <= low + tolerance, "upper": stated >= high - tolerance}[claim.relation]
-    decided = proved or (bounded and (surely or not holds))
+    confirmed = {
+        "eq": proved and abs(true - stated) <= tolerance,
+        "lower": stated <= low + tolerance,
+        "upper": stated >= high - tolerance,
+    }[claim.relation]
+    decided = (proved or bounded) and (confirmed or not holds)
     expected = claim.verdict not in {"wrong", "misprint"}
     return replace(claim, true=true, error=error, tolerance=tolerance, met=(holds == expected) if decided else None)
 

@@ -305,7 +305,7 @@ def test_refinement_sees_what_floats_do_not(sense: Any, power: int) -> None:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """``x + y <= height``, never listed."""
+    """``x + y <= height``."""
 
     height: Fraction
 
@@ -320,7 +320,8 @@ class Ceiling:
         return 0, 0, 0
 
     def list_all(self, program: LinearProgram) -> None:
-        raise NotImplementedError
+        row = np.array([[Fraction(1), Fraction(1)]])
+        program.add_rows("ceiling", Rows.dense(np.array([[0, 1]]), row, -INF, self.height))
 
 
 @pytest.mark.parametrize(("height", "good"), [(Fraction(1, 2), True), (Fraction(1, 2) - Fraction(1, 10**20), False)])

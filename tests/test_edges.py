@@ -20,7 +20,8 @@ from optmarket.errors import InstanceError, ModelError, SolverError
 from optmarket.instance import Instance
 from optmarket.models import selling_information as market
 from optmarket.program import LinearProgram, NumberArray, Rows
-from optmarket.solution import Options, Solution, Status
+from optmarket.solution import Answer, Certificate, Claim, Options, Solution, Status
+from optmarket.workflow import decide
 
 HALF = Fraction(1, 2)
 TWO = [{"weight": HALF, "belief": ["1/4", "3/4"]}, {"weight": HALF, "belief": ["3/5", "2/5"]}]
@@ -98,6 +99,16 @@ def test_right_claims_are_met_at_any_scale() -> None:
     types = [{"weight": "1/1000", "value": 10**7, "belief": ["1/7", "6/7"]}, {"weight": "999/1000", "belief": ["3/5", "2/5"]}]
     found = solution(types)
     assert found.good and {claim.met for claim in found.claims} == {True}
+
+
+def test_a_wide_interval_confirms_no_equality() -> None:
+    answer = Answer(Status.OPTIMAL, {}, {"revenue": 0.1}, Certificate(0.1, 0.1 + 5e-7, 5e-7))
+    stated = {"0.1": True, "0.1000000005": True, "0.1000004": None, "0.100001": False, "0.09999": False}
+    for value, met in stated.items():
+        assert decide(Claim("revenue", value), answer, "revenue", 1.0).met is met
+    assert decide(Claim("revenue", "0.09", "lower"), answer, "revenue", 1.0).met is True
+    assert decide(Claim("revenue", "0.1000004", "upper"), answer, "revenue", 1.0).met is None
+    assert decide(Claim("revenue", "0.2", verdict="wrong"), answer, "revenue", 1.0).met is True
 
 
 def test_numbers_that_floats_cannot_hold_side_by_side_are_refused() -> None:

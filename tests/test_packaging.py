@@ -37,6 +37,7 @@ LAYERS = (
     {"registry"},
     {"workflow"},
     {"pages", "sweep", "tables"},
+    {"terminal"},
     {"__init__"},
     {"cli"},
     {"__main__"},

@@ -21,7 +21,7 @@ from optmarket.models import selling_information as model
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import values
 from optmarket.models._selling_information_program import Deviations
-from optmarket.models._selling_information_theory import binary_optimum, full_information
+from optmarket.models._selling_information_theory import binary_optimum
 from optmarket.numbers import floats
 from optmarket.solution import Options, Status
 
@@ -268,7 +268,7 @@ def test_the_certificate_holds_the_truth(case: Case, method: str) -> None:
     answer = model.solve(case.params(), Options(method=method))
     assert Fraction(answer.certificate.lower) <= truth <= Fraction(answer.certificate.upper)
     assert answer.certificate.gap <= 1e-7
-    single, price = full_information(Market.of(case.params()))
+    single, price = Market.of(case.params()).full_information
     assert single <= truth <= Fraction(answer.quantities["first-best"]) + Fraction(1, 10**12)
     assert answer.quantities["full-information-revenue"] == pytest.approx(float(single), abs=1e-15)
     assert answer.quantities["full-information-price"] == pytest.approx(float(price), abs=1e-15)

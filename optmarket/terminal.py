@@ -1,0 +1,82 @@
+"""What goes to stdout and stderr: pages and data to the one, talk and progress to the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from optmarket import pages
+from optmarket.solution import Progress
+
+CLOSED_PIPE = 141
+WIDTH = 120  # of the page where there is no terminal
+NARROWEST = 40
+
+
+def show(what: RenderableType) -> None:
+    """A page to stdout, with colours only where it is a terminal."""
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=sys.stdout,
+        width=width_of(sys.stdout),
+        color_system="auto" if terminal else None,
+        force_terminal=terminal,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    with console.capture() as capture:
+        console.print(what)
+    write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+
+
+def width_of(stream: Any) -> int:
+    """Columns of the terminal, or of the page where there is none."""
+    return max(NARROWEST, Console(file=stream).width) if stream.isatty() else WIDTH
+
+
+def write_json(content: dict[str, Any]) -> None:
+    """An object on one line, its keys sorted."""
+    write(json.dumps(content, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write(text: str) -> None:
+    """To stdout at once; if nobody reads on, leave quietly with the code shells give for that."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else closing it at exit fails once more
+        raise SystemExit(CLOSED_PIPE) from None
+
+
+def say(text: str) -> None:
+    """One line to stderr."""
+    print(pages.plain(text).plain, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """While solving: where it stands, on stderr, if that is a terminal."""
+    if hidden or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    shown = pages.plain(name).plain
+    with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
+        task = bar.add_task(f"{shown}: setting up", total=None)
+
+        def update(now: Progress) -> None:
+            bound, violation = pages.number(now.upper), pages.number(now.violation, 2)
+            said = f"round {now.round:,}, {now.rows:,} rows, bound {bound}, worst violation {violation}"
+            bar.update(task, description=f"{shown}: {said}")
+
+        yield update
