@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from optmarket.errors import InstanceError, ModelError
+from optmarket.files import read_text
 from optmarket.instance import note
 from optmarket.numbers import Exact, NonnegativeExact, exact, floats, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
-from optmarket.solution import read_text
 
 MAX_PROFILES = 4096
 Matrix = Annotated[tuple[Annotated[tuple[Exact, ...], Field(min_length=1)], ...], Field(min_length=1)]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.instance import Instance
 from optmarket.program import LinearProgram
+from optmarket.solution import VERSION as __version__
 from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Progress, Solution, Status
+from optmarket.sweep import Sweep, sweep
 from optmarket.tables import tables
 from optmarket.workflow import audit, load, solve
-
-__version__ = version("optmarket")
 
 __all__ = [
     "Answer",
@@ -28,9 +26,11 @@ __all__ = [
     "Solution",
     "SolverError",
     "Status",
+    "Sweep",
     "__version__",
     "audit",
     "load",
     "solve",
+    "sweep",
     "tables",
 ]

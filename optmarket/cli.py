@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from optmarket import __version__, export, pages, plots, registry, terminal
-from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
+from optmarket import __version__, cli_many, export, pages, plots, registry, terminal
+from optmarket.errors import InstanceError, ModelError, OptmarketError
+from optmarket.files import must_be_writable, read_text, write_text
 from optmarket.instance import Instance
-from optmarket.solution import Claim, Solution, Status, read_text, write_text
-from optmarket.tables import render, tables
+from optmarket.shell import (
+    GOOD,
+    UNMET,
+    Exact,
+    File,
+    Files,
+    Gap,
+    Json,
+    Method,
+    Threads,
+    TimeLimit,
+    attempt,
+    check_options,
+    code_of,
+    each,
+)
+from optmarket.solution import Claim, Solution
 from optmarket.template import template
 from optmarket.workflow import audit, load, solve
-
-GOOD, UNMET, BAD_INPUT, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
-WIDTH = 120  # of the page where there is no terminal
-NARROWEST = 60
 
 _EXIT_CODES = """
 \b
@@ -47,7 +55,9 @@ app = typer.Typer(
       optmarket new MARKET -o my.toml               a commented instance to edit; it solves as it stands
       optmarket solve my.toml                       the optimal mechanism, its proof and its audit
       optmarket solve my.toml --out results         and the solution as a JSON file (--plot: and drawn)
+      optmarket sweep my.toml --set PARAM=0:2:0.25  the optimum over a range of a parameter: table and figure
       optmarket table results                       the solutions in a folder, one row each
+      optmarket reproduce                           every instance below ./instances again, into ./results
       optmarket audit my.toml MECHANISM.json        what anyone's mechanism earns, and whether it holds
 
     Data go to stdout, talk and progress to stderr. Every command has its own help: optmarket solve -h.""",
@@ -58,11 +68,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-
-Files = Annotated[list[Path], typer.Argument(metavar="INSTANCE", help="Instance files (TOML).", show_default=False)]
-File = Annotated[Path, typer.Argument(metavar="INSTANCE", help="An instance file (TOML).", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text, and errors as JSON on stderr. Default: text.")]
-
 
 # Commands --------------------------------------------------------------------------------------------------------------
 
@@ -115,7 +120,7 @@ def list_command(as_json: Json = False) -> None:
             )
         return GOOD
 
-    raise typer.Exit(_attempt(run, as_json))
+    raise typer.Exit(attempt(run, as_json))
 
 
 @app.command("show")
@@ -147,7 +152,7 @@ def show_command(
             terminal.show(pages.instance(case, terminal.width_of(sys.stdout)))
         return GOOD
 
-    raise typer.Exit(_attempt(run, as_json, file))
+    raise typer.Exit(attempt(run, as_json, file))
 
 
 @app.command("new")
@@ -168,12 +173,12 @@ def new_command(
             return GOOD
         if os.path.lexists(output):
             raise InstanceError("exists already; name a new file", file=str(output))
-        _must_be_writable(output.parent)
+        must_be_writable(output.parent)
         write_text(output, text)
         terminal.say(f"wrote {output}; try: optmarket solve {output}")
         return GOOD
 
-    raise typer.Exit(_attempt(run, False))
+    raise typer.Exit(attempt(run, False))
 
 
 @app.command("check")
@@ -191,7 +196,7 @@ def check_command(instances: Files, as_json: Json = False) -> None:
             terminal.say(f"note: {file}: {note}")
         return GOOD
 
-    code = _each(instances, run, as_json)
+    code = each(instances, run, as_json)
     if as_json:
         terminal.write_json({"instances": reports})
     raise typer.Exit(code)
@@ -204,24 +209,11 @@ def solve_command(
         Path | None,
         typer.Option(metavar="DIR", help="Also write each solution to DIR/<slug>.json. Default: write nothing."),
     ] = None,
-    method: Annotated[
-        str, typer.Option(help="A method of the market (`optmarket list --json` names them), or auto to let it choose.")
-    ] = "auto",
-    gap: Annotated[
-        float | None,
-        typer.Option(
-            help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the upper bound or "
-            "the payoff scale, whichever is larger. Default: go on to the solver's tolerances.",
-        ),
-    ] = None,
-    time_limit: Annotated[
-        float | None,
-        typer.Option(help="Stop each file's solver after this many seconds, above 0, with the bounds reached. Default: none."),
-    ] = None,
-    threads: Annotated[int, typer.Option(help="Threads the solver may use, at least 1; at most its cores are used.")] = 1,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Prove the optimum in rational arithmetic; for small programs. Default: in floats.")
-    ] = False,
+    method: Method = "auto",
+    gap: Gap = None,
+    time_limit: TimeLimit = None,
+    threads: Threads = 1,
+    exact: Exact = False,
     plot: Annotated[
         bool, typer.Option("--plot", help="Also draw each solution into DIR/<slug>.png and .svg. Default: draw nothing.")
     ] = False,
@@ -239,15 +231,11 @@ def solve_command(
     printed: list[Path] = []
 
     def prepare() -> int:
-        for name, value in (("--gap", gap), ("--time-limit", time_limit)):
-            if value is not None and not 0 < value < math.inf:
-                raise InstanceError(f"is {value:g}; must be above 0 and finite", field=name)
-        if threads < 1:
-            raise InstanceError(f"is {threads}; must be at least 1", field="--threads")
+        check_options(gap, time_limit, threads)
         if plot and out is None:
             raise InstanceError("needs --out DIR, the folder that figures and solutions go into", field="--plot")
         if out is not None:
-            _must_be_writable(out)
+            must_be_writable(out)
         return GOOD
 
     def run(file: Path) -> int:
@@ -256,7 +244,7 @@ def solve_command(
         if target is not None:
             if target in written:
                 raise InstanceError(f"would overwrite the solution of {written[target]} in {target}", file=str(file))
-            _must_be_writable(target.parent)
+            must_be_writable(target.parent)
             if os.path.isdir(target):
                 raise InstanceError("is a directory; the solution goes into a file of that name", file=str(target))
             written[target] = file
@@ -274,10 +262,10 @@ def solve_command(
                 terminal.write("\n")
             printed.append(file)
             _print_solution(found, as_json)
-        return _code(found)
+        return code_of(found)
 
-    code = _attempt(prepare, as_json)
-    raise typer.Exit(code or _each(instances, run, as_json))
+    code = attempt(prepare, as_json)
+    raise typer.Exit(code or each(instances, run, as_json))
 
 
 @app.command("audit")
@@ -305,7 +293,7 @@ def audit_command(
             terminal.show(pages.audit(case.title, found, terminal.width_of(sys.stdout)))
         return GOOD if found.good else UNMET
 
-    raise typer.Exit(_attempt(run, as_json, instance))
+    raise typer.Exit(attempt(run, as_json, instance))
 
 
 @app.command("export")
@@ -335,43 +323,12 @@ def export_command(
         terminal.say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
         return GOOD
 
-    raise typer.Exit(_attempt(run, False, instance))
+    raise typer.Exit(attempt(run, False, instance))
 
 
-@app.command("table")
-def table_command(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH", help="Solution files (JSON), and folders searched for them.", show_default=False),
-    ],
-    form: Annotated[Literal["csv", "md", "tex"], typer.Option("--format", help="csv, markdown, or LaTeX with booktabs.")] = "csv",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file. Default: stdout.")
-    ] = None,
-    quantity: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A quantity to show beside the objective and its bounds; may be repeated. Default: all there are.",
-        ),
-    ] = None,
-) -> None:
-    """Collect solutions into one table, a row each, sorted by instance.
-
-    Numbers have 6 significant digits; bounds are rounded away from the value, so that they stay bounds.
-    """
-
-    def run() -> int:
-        text = render(tables(paths, quantities=quantity or None, skipped=lambda error: terminal.say(f"skipped {error}")), form)
-        if output is None:
-            terminal.write(text)
-            return GOOD
-        _must_be_writable(output.parent)
-        write_text(output, text)
-        terminal.say(f"wrote {output}")
-        return GOOD
-
-    raise typer.Exit(_attempt(run, False))
+app.command("sweep")(cli_many.sweep_command)
+app.command("table")(cli_many.table_command)
+app.command("reproduce")(cli_many.reproduce_command)
 
 
 def main() -> int:
@@ -390,54 +347,6 @@ def main() -> int:
     except SystemExit as stop:
         return int(stop.code or GOOD)
     return GOOD
-
-
-# Running ---------------------------------------------------------------------------------------------------------------
-
-
-def _attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> int:
-    """Run, and say what went wrong in one line; the exit code."""
-    name = None if file is None else str(file)
-    try:
-        return run()
-    except SolverError as error:
-        return _complain(error, as_json, NO_ANSWER)
-    except OptmarketError as error:
-        error.file = error.file or name
-        return _complain(error, as_json, BAD_INPUT)
-    except MemoryError:
-        return _complain(SolverError("needs more memory than there is", file=name), as_json, NO_ANSWER)
-    except KeyboardInterrupt:
-        return _complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
-
-
-def _each(files: list[Path], run: Callable[[Path], int], as_json: bool) -> int:
-    """Run on every file, whatever becomes of the others, until interrupted; the largest exit code."""
-    worst = GOOD
-    for file in files:
-        worst = max(worst, _attempt(partial(run, file), as_json, file))
-        if worst == INTERRUPTED:
-            break
-    return worst
-
-
-def _code(found: Solution) -> int:
-    if found.status is Status.INTERRUPTED:
-        return INTERRUPTED
-    if found.status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
-        return NO_ANSWER
-    return GOOD if found.good else UNMET
-
-
-def _must_be_writable(folder: Path) -> None:
-    """Fail unless a file could be written in a folder, there already or to be made; nothing is made."""
-    there = Path(os.path.abspath(folder))
-    while not os.path.lexists(there):
-        there = there.parent
-    if not os.path.isdir(there):
-        raise InstanceError("is not a directory; nothing can be written below it", file=str(there))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InstanceError("may not be written to; name another folder", file=str(there))
 
 
 def _title(path: Path) -> str | None:
@@ -462,8 +371,3 @@ def _print_solution(found: Solution, as_json: bool) -> None:
         terminal.write(found.to_json() + "\n")
     else:
         terminal.show(pages.solution(found, terminal.width_of(sys.stdout)))
-
-
-def _complain(error: OptmarketError, as_json: bool, code: int) -> int:
-    terminal.say(json.dumps({"error": error.as_dict()}) if as_json else f"error: {error}")
-    return code

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from optmarket.errors import InstanceError
+from optmarket.files import write_through
 from optmarket.highs import Session, as_floats
 from optmarket.program import LinearProgram, Rows
-from optmarket.solution import Options, write_through
+from optmarket.solution import Options
 
 
 def write(program: LinearProgram, path: str | Path) -> None:

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,8 +26,9 @@ from pydantic import (
 
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.faults import translate
+from optmarket.files import read_text
 from optmarket.numbers import PositiveExact, exact, shown
-from optmarket.solution import FORMAT, Claim, read_text
+from optmarket.solution import FORMAT, Claim
 
 _EXACT_TOLERANCE = 1e-9
 _ROUNDED = {"numerical", "published", "neural"}  # kinds of values that are known to the digits written only
@@ -52,6 +54,8 @@ class Instance:
         Where it was read.
     notes : tuple of str
         What reading changed or noticed.
+    settings : mapping
+        Parameters that were given other values than the file's, by path.
     """
 
     model: str
@@ -63,6 +67,7 @@ class Instance:
     sha256: str
     file: str | None = None
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Fraction] = field(default_factory=dict)
 
 
 def _as_written(value: object) -> str:
@@ -98,6 +103,7 @@ class _Expect(BaseModel):
     tolerance: PositiveExact | None = None
     claim: _Text | None = None
     verdict: Literal["holds", "condition", "wrong", "misprint"] | None = None
+    says: _Text | None = None
 
     def to_claim(self) -> Claim:
         tolerance = self._default_tolerance() if self.tolerance is None else float(self.tolerance)
@@ -110,6 +116,7 @@ class _Expect(BaseModel):
             tolerance=tolerance,
             claim=self.claim,
             verdict=self.verdict,
+            says=self.says,
         )
 
     def _default_tolerance(self) -> float:
@@ -175,14 +182,7 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         model = params_of(header.model)
     except ModelError as error:
         raise InstanceError(error.message, file=file, field="model") from error
-    notes: list[str] = []
-    try:
-        params = model.model_validate(header.params, context={"folder": Path(path).parent, "notes": notes})
-    except ValidationError as error:
-        raise translate(error, model, file=file, prefix="params") from error
-    except OptmarketError as error:  # a validator that knows the field better than pydantic does
-        error.file = error.file or file
-        raise
+    params, notes = validate(model, header.params, file, Path(path).parent)
     return Instance(
         model=header.model,
         title=header.title,
@@ -192,8 +192,27 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         slug=_slug(path) if file else header.model,
         sha256=sha256(header.model, params),
         file=file,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=notes,
     )
+
+
+def validate(model: type[BaseModel], raw: Mapping[str, Any], file: str | None, folder: Path) -> tuple[BaseModel, tuple[str, ...]]:
+    """A market's parameters from what stands in a file, and what their validators noticed.
+
+    Raises
+    ------
+    InstanceError
+        As `read`.
+    """
+    notes: list[str] = []
+    try:
+        params = model.model_validate(raw, context={"folder": folder, "notes": notes})
+    except ValidationError as error:
+        raise translate(error, model, file=file, prefix="params") from error
+    except OptmarketError as error:  # a validator that knows the field better than pydantic does
+        error.file = error.file or file
+        raise
+    return params, tuple(dict.fromkeys(notes))
 
 
 def note(info: ValidationInfo, text: str) -> None:

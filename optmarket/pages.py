@@ -99,6 +99,12 @@ def verdict(found: Audit) -> Text:
     return Text(f"does not hold: {said} (payoff units; the tolerance is {number(tolerance)})", style="bold red")
 
 
+def outcome(claim: Claim, found: Solution) -> str:
+    """In words, how a claim compares with a solution; NOT MET where that is a failure of the solve."""
+    best = "the optimum" if claim.quantity == found.objective and _proved(found) else ""
+    return ("NOT MET: " if claim.binding and claim.met is False else "") + _standing(claim, best)
+
+
 def instance(case: Instance, width: int) -> Group:
     """An instance: what it is, its numbers in short, and what is known of it."""
     facts = _grid()
@@ -262,9 +268,7 @@ def _stated(value: str) -> str:
 
 def _add_claim(table: Table, claim: Claim, found: Solution) -> None:
     unmet = claim.binding and claim.met is False
-    mark = "NOT MET: " if unmet else ""
-    best = "the optimum" if claim.quantity == found.objective and _proved(found) else ""
-    words = plain(f"{mark}{_standing(claim, best)} {_origin(claim)}")
+    words = plain(f"{outcome(claim, found)} {_origin(claim)}")
     table.add_row(plain(claim.quantity), plain(_stated(claim.value)), claim.kind, words, style="bold red" if unmet else None)
 
 

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optmarket.files import write_through
 from optmarket.program import FloatArray
-from optmarket.solution import write_through
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from optmarket.errors import InstanceError, ModelError
+from optmarket.files import read_json, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+VERSION = version("optmarket")
 FORMAT = 1
 DEFAULT_GAP = 1e-6
 AUDIT_TOLERANCE = 1e-7
@@ -88,6 +89,10 @@ class Options:
         if not isinstance(self.threads, int) or self.threads < 1:
             raise InstanceError(f"is {self.threads!r}; must be a whole number, at least 1", field="threads")
 
+    def asked(self) -> dict[str, Any]:
+        """What decides the answer: all but threads and progress."""
+        return {"method": self.method, "gap": self.gap, "time_limit": self.time_limit, "exact": self.exact}
+
 
 @dataclass(frozen=True)
 class BlockReport:
@@ -152,6 +157,8 @@ class Claim:
     claim, verdict : str, optional
         The claim's number in the project's list, and what is known of it. A claim whose verdict is ``wrong`` or ``misprint``
         is expected not to hold.
+    says : str, optional
+        What is claimed, in a sentence.
     true : float, optional
         The quantity's value in the solution; none before the claim is decided, or if the market does not report it.
     error : float, optional
@@ -168,6 +175,7 @@ class Claim:
     tolerance: float = 1e-9
     claim: str | None = None
     verdict: str | None = None
+    says: str | None = None
     true: float | None = None
     error: float | None = None
     met: bool | None = None
@@ -198,9 +206,13 @@ class Answer:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Solution:
-    """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``."""
+    """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``.
 
-    instance: Mapping[str, str]
+    ``instance`` names what was solved: ``slug``, ``sha256``, and ``set`` where parameters were given other values than the
+    file's, as fractions by path.
+    """
+
+    instance: Mapping[str, Any]
     model: str
     title: str
     status: Status
@@ -233,6 +245,11 @@ class Solution:
         if name in tables:
             return tables[name]
         raise AttributeError(f"a solution has no {name!r}; its tables are {', '.join(tables) or 'none'}")
+
+    @property
+    def settings(self) -> dict[str, Fraction]:
+        """Parameters that were given other values than the instance file's, by path."""
+        return {path: Fraction(value) for path, value in self.instance.get("set", {}).items()}
 
     @property
     def good(self) -> bool:
@@ -300,7 +317,7 @@ class Solution:
         try:
             certificate, audit = data["certificate"], data["audit"]
             return cls(
-                instance={**data["instance"], **{key: str(data["instance"][key]) for key in ("slug", "sha256")}},
+                instance=_named(data["instance"]),
                 model=data["model"],
                 title=data.get("title", ""),
                 status=Status(data["status"]),
@@ -340,81 +357,9 @@ class Solution:
         write_text(path, self.to_json(indent=1) + "\n")
 
 
-def read_json(path: str | Path, **options: Any) -> dict[str, Any]:
-    """Read a JSON object from a file; ``options`` go to `json.loads`.
-
-    Raises
-    ------
-    InstanceError
-        If the file is missing, unreadable, not JSON, or not an object.
-    """
-    text = read_text(path)
-    try:
-        data = json.loads(text, **options)
-    except (ValueError, RecursionError) as error:
-        raise InstanceError(f"is not JSON: {error}", file=str(path)) from error
-    if not isinstance(data, dict):
-        raise InstanceError("holds no JSON object; a file starts with { and ends with }", file=str(path))
-    return data
-
-
-def read_text(path: str | Path) -> str:
-    """Read a text file in UTF-8.
-
-    Raises
-    ------
-    InstanceError
-        If the file is missing, a directory, unreadable, empty or not text.
-    """
-    path = Path(path)
-    try:
-        if path.is_dir():
-            raise InstanceError("is a directory; name a file", file=str(path))
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InstanceError("there is no such file", file=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise InstanceError("is not a text file in UTF-8", file=str(path)) from error
-    except OSError as error:
-        raise InstanceError(f"cannot be read: {error.strerror}", file=str(path)) from error
-    if not text.strip():
-        raise InstanceError("is empty", file=str(path))
-    return text
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8 as `write_through` does."""
-    write_through(path, lambda temporary: temporary.write_bytes(text.encode()))
-
-
-def write_through(path: str | Path, save: Callable[[Path], object]) -> None:
-    """Write a file through a temporary one in the same folder, so that it is never there in part.
-
-    Parameters
-    ----------
-    path : str or Path
-    save : callable
-        Writes the file at the path it is given, which ends as `path` does.
-
-    Raises
-    ------
-    InstanceError
-        If the folder cannot be made or written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-        os.close(handle)
-        try:
-            save(Path(temporary))
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InstanceError(f"cannot be written: {error.strerror}", file=str(path)) from error
+def _named(data: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {path: str(Fraction(value)) for path, value in data.get("set", {}).items()}
+    return {**data, "slug": str(data["slug"]), "sha256": str(data["sha256"]), **({"set": settings} if settings else {})}
 
 
 def _table_to_dict(table: pd.DataFrame) -> dict[str, Any]:

@@ -46,9 +46,9 @@ def tables(
     Returns
     -------
     DataFrame
-        One row per solution, sorted by instance. Columns: ``instance``, ``model``, ``status``, the objective, ``lower``,
-        ``upper``, ``gap``, ``exact`` if any value was proved so (as a fraction), then the quantities in their market's order;
-        units stand in brackets behind the name. Numbers that are 0 but for rounding are 0.
+        One row per solution, sorted by instance. Columns: ``instance``, parameters a sweep has set, ``model``, ``status``, the
+        objective, ``lower``, ``upper``, ``gap``, ``exact`` if any value was proved so (as a fraction), then the quantities in
+        their market's order; units stand in brackets behind the name. Numbers that are 0 but for rounding are 0.
 
     Raises
     ------
@@ -149,12 +149,12 @@ def _solution(file: Path) -> Solution:
     return found
 
 
-def _order(found: Solution) -> tuple[str, str, str, float]:
-    return found.instance["slug"], found.model, found.instance["sha256"], found.value
+def _order(found: Solution) -> tuple[str, str, list[tuple[str, Fraction]], str, float]:
+    return found.instance["slug"], found.model, list(found.settings.items()), found.instance["sha256"], found.value
 
 
-def _headed(found: Solution, name: str, quantity: str | None = None) -> str:
-    """A column's name with its unit, which the market knows."""
+def headed(found: Solution, name: str, quantity: str | None = None) -> str:
+    """A quantity's name with its unit, which the market knows; ``name`` is what to call it."""
     unit = registry.get(found.model).units.get(quantity or name)
     return f"{name} [{unit}]" if unit else name
 
@@ -163,12 +163,13 @@ def _row(found: Solution, quantities: Sequence[str] | None) -> dict[str, Any]:
     bounds = found.certificate
     row: dict[str, Any] = {
         "instance": found.instance["slug"],
+        **{path: float(value) for path, value in found.settings.items()},
         "model": found.model,
         "status": str(found.status),
         "objective": found.objective,
-        _headed(found, found.objective): float(found.value),
-        _headed(found, "lower", found.objective): float(bounds.lower),
-        _headed(found, "upper", found.objective): float(bounds.upper),
+        headed(found, found.objective): float(found.value),
+        headed(found, "lower", found.objective): float(bounds.lower),
+        headed(found, "upper", found.objective): float(bounds.upper),
         "gap": float(bounds.gap),
         "exact": None if found.exact is None else str(found.exact),
     }
@@ -178,24 +179,24 @@ def _row(found: Solution, quantities: Sequence[str] | None) -> dict[str, Any]:
             in_payoff = units.get(name) == units.get(found.objective)
             scale = found.audit.unit if in_payoff else 1.0
             value = float(found.quantities[name])
-            row[_headed(found, name)] = 0.0 if abs(value) <= NOISE * scale else value
+            row[headed(found, name)] = 0.0 if abs(value) <= NOISE * scale else value
     return row
 
 
 def _columns(found: Sequence[Solution], quantities: Sequence[str] | None) -> list[str]:
     """In the same order whatever the solutions were read from: files hold quantities sorted by name, markets do not."""
-    columns = ["instance", "model", "status"]
+    columns = ["instance", *(path for solution in found for path in solution.settings), "model", "status"]
     if len({solution.objective for solution in found}) > 1:
         columns.append("objective")
     for name in ("", "lower", "upper"):
-        columns += [_headed(solution, name or solution.objective, solution.objective) for solution in found]
+        columns += [headed(solution, name or solution.objective, solution.objective) for solution in found]
     columns.append("gap")
     if any(solution.exact is not None for solution in found):
         columns.append("exact")
     if quantities is None:
         quantities = _names(found)
     for name in quantities:
-        columns += [_headed(solution, name) for solution in found if name in solution.quantities]
+        columns += [headed(solution, name) for solution in found if name in solution.quantities]
     return list(dict.fromkeys(columns))
 
 

@@ -10,8 +10,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from optmarket import pages
 from optmarket.solution import Progress
@@ -80,3 +87,21 @@ def progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None] 
             bar.update(task, description=f"{shown}: {said}")
 
         yield update
+
+
+@contextmanager
+def points(name: str) -> Iterator[Callable[[int, int, str], None]]:
+    """During a sweep: points done, time the rest may take, and the last one, on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _now, _points, _text: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+    )
+    with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
+        task = bar.add_task(pages.plain(name).plain, total=None, text="")
+        yield lambda now, points, text: bar.update(task, completed=now, total=points, text=pages.plain(text).plain)

@@ -13,9 +13,10 @@ from typing import Any
 from optmarket import instance as instances
 from optmarket import registry
 from optmarket.errors import InstanceError, ModelError, OptmarketError
+from optmarket.files import read_json
 from optmarket.instance import Instance
 from optmarket.numbers import exact
-from optmarket.solution import DEFAULT_GAP, FORMAT, Answer, Audit, Claim, Options, Progress, Solution, Status, read_json
+from optmarket.solution import DEFAULT_GAP, FORMAT, VERSION, Answer, Audit, Claim, Options, Progress, Solution, Status
 
 SAME = 1e-9
 _MECHANISM_HEADER = {"format", "model", "title", "instance", "source"}
@@ -74,10 +75,7 @@ def solve(
     """
     case = source if isinstance(source, Instance) else load(source)
     spec = registry.get(case.model)
-    if method not in spec.methods:
-        raise ModelError(
-            f"there is no method {method!r} for {spec.name}; its methods are {', '.join(spec.methods)}", file=case.file
-        )
+    check_method(case, method)
     options = Options(method, gap, time_limit, threads, exact, progress)
     try:
         answer = spec.solve(case.params, options)
@@ -87,7 +85,11 @@ def solve(
     audited = spec.audit(case.params, answer.mechanism)
     known = [*case.expect, *spec.theory(case.params)]
     return Solution(
-        instance={"slug": case.slug, "sha256": case.sha256},
+        instance={
+            "slug": case.slug,
+            "sha256": case.sha256,
+            **({"set": {path: str(value) for path, value in case.settings.items()}} if case.settings else {}),
+        },
         model=case.model,
         title=case.title,
         status=answer.status,
@@ -101,9 +103,22 @@ def solve(
         tables=spec.tables(case.params, answer.mechanism),
         exact=answer.exact,
         notes=(*case.notes, *answer.notes),
-        run={"method": answer.method, **answer.run},
+        run={"optmarket": VERSION, "asked": options.asked(), "method": answer.method, **answer.run},
         _draw=partial(spec.plot, case.params),
     )
+
+
+def check_method(case: Instance, method: str) -> None:
+    """Fail unless the instance's market has a method of that name.
+
+    Raises
+    ------
+    ModelError
+        That names its methods.
+    """
+    methods = registry.get(case.model).methods
+    if method not in methods:
+        raise ModelError(f"there is no method {method!r} for {case.model}; its methods are {', '.join(methods)}", file=case.file)
 
 
 def decide(claim: Claim, answer: Answer, objective: str, unit: float) -> Claim:
@@ -114,8 +129,10 @@ def decide(claim: Claim, answer: Answer, objective: str, unit: float) -> Claim:
     proved. What is neither contradicted nor confirmed stays open. Numbers closer than 1e-9 payoff units are the same whatever
     the claim's tolerance.
     """
-    true, stated = answer.quantities[claim.quantity], float(exact(claim.value))
     tolerance = max(claim.tolerance, SAME * unit)
+    if claim.quantity not in answer.quantities:  # one that the market reports of other instances only
+        return replace(claim, tolerance=tolerance)
+    true, stated = answer.quantities[claim.quantity], float(exact(claim.value))
     proved = answer.status is Status.OPTIMAL and answer.certificate.gap <= DEFAULT_GAP
     bounded = claim.quantity == objective
     low, high = (answer.certificate.lower, answer.certificate.upper) if bounded else (true, true)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from optmarket import cli
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -14,3 +19,30 @@ def _ctrl_c_interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+class Done(NamedTuple):
+    """What a run of the command leaves behind."""
+
+    code: int
+    out: str
+    err: str
+
+    def one_error(self) -> str:
+        """The one line on stderr of a run that failed on bad input."""
+        assert (self.code, self.out) == (2, "")
+        (line,) = self.err.splitlines()
+        assert "Traceback" not in line
+        return line
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run the command in this process, through its entry point."""
+
+    def call(*args: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["optmarket", *map(str, args)])
+        code = cli.main()
+        return Done(code, *capsys.readouterr())
+
+    return call

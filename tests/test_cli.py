@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from conftest import Done
 from rich.console import Console, RenderableType
 
 import optmarket as om
@@ -37,35 +38,7 @@ types = [
   { weight = "1/2", belief = ["3/5", "2/5"] },
 ]
 """
-COMMANDS = ("list", "show", "new", "check", "solve", "audit", "table")
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a run of the command leaves behind."""
-
-    code: int
-    out: str
-    err: str
-
-    def one_error(self) -> str:
-        """The one line on stderr of a run that failed on bad input."""
-        assert (self.code, self.out) == (2, "")
-        (line,) = self.err.splitlines()
-        assert "Traceback" not in line
-        return line
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run the command in this process, through its entry point."""
-
-    def call(*args: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["optmarket", *map(str, args)])
-        code = cli.main()
-        return Done(code, *capsys.readouterr())
-
-    return call
+COMMANDS = ("list", "show", "new", "check", "solve", "audit", "export", "sweep", "table", "reproduce")
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +97,7 @@ def test_every_option_of_every_command_says_its_default(run: Callable[..., Done]
     assert done.code == 0
     options = re.split(r"\n  (?=-)", done.out.partition("Options:")[2])[1:]
     for option in options:
-        assert "-h, --help" in option or "efault: " in " ".join(option.split()), option
+        assert "-h, --help" in option or re.search(r"efault: |\[required\]", " ".join(option.split())), option
 
 
 def test_list_names_markets_and_instances(run: Callable[..., Done], case: Path) -> None:

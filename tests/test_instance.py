@@ -397,10 +397,12 @@ def expecting(lines: str) -> str:
 
 def test_expect_becomes_a_claim() -> None:
     text = expecting(
-        'value = " 1/8 "\nkind = "analytic"\nrelation = "lower"\ntolerance = "1/1000"\nclaim = "000-44"\nverdict = "wrong"'
+        'value = " 1/8 "\nkind = "analytic"\nrelation = "lower"\ntolerance = "1/1000"\nclaim = "000-44"\nverdict = "wrong"\n'
+        'says = " Revenue is an eighth. "'
     )
     (claim,) = parse(text, params_of).expect
-    assert claim == Claim("revenue", "1/8", "lower", "analytic", "theorem 1", 1e-3, claim="000-44", verdict="wrong")
+    told = {"claim": "000-44", "verdict": "wrong", "says": "Revenue is an eighth."}
+    assert claim == Claim("revenue", "1/8", "lower", "analytic", "theorem 1", 1e-3, **told)
     assert parse(expecting('value = 3\nkind = "exact"'), params_of).expect == (
         Claim("revenue", "3", "eq", "exact", "theorem 1", 1e-9),
     )

@@ -81,6 +81,10 @@ def test_the_gallery_is_there() -> None:
         "setting-b-grid-40",
         "setting-b-grid-1000",
         "setting-b-modes",
+        "setting-b-modes-rare",
+        "setting-b-modes-frequent",
+        "setting-b-modes-precise",
+        "contrary-report",
         "three-states-matching",
         "three-states-general",
         "two-contexts",
@@ -350,7 +354,17 @@ def upper_hull(points: Iterable[tuple[Fraction, Fraction]]) -> list[tuple[Fracti
 
 @pytest.mark.parametrize(
     "stem",
-    ["two-types", "two-types-congruent", "setting-b-modes", "setting-a-grid-20", "setting-b-grid-40", "setting-b-grid-1000"],
+    [
+        "two-types",
+        "two-types-congruent",
+        "setting-b-modes",
+        "setting-b-modes-rare",
+        "setting-b-modes-frequent",
+        "setting-b-modes-precise",
+        "setting-a-grid-20",
+        "setting-b-grid-40",
+        "setting-b-grid-1000",
+    ],
 )
 def test_binary_markets_by_their_dual_closed_form(stem: str) -> None:
     path = HOME / f"{stem}.toml"
@@ -382,6 +396,10 @@ MENUS: dict[str, list[tuple[list[list[Any]], str]]] = {
     "two-types": [([["4/7", "3/7"], [0, 1]], "1/7"), (TRUTH[2], "2/5")],
     "two-types-congruent": [(TRUTH[2], "2/5")],
     "setting-b-modes": [([["270/377", "107/377"], [0, 1]], "105/754"), (TRUTH[2], "29/88")],
+    "setting-b-modes-rare": [(TRUTH[2], "7/36")],
+    "setting-b-modes-frequent": [([["270/377", "107/377"], [0, 1]], "105/754"), (TRUTH[2], "29/88")],
+    "setting-b-modes-precise": [([["150/251", "101/251"], [0, 1]], "15/251"), (TRUTH[2], "29/88")],
+    "contrary-report": [(TRUTH[2], "13/100")],
     "setting-a-grid-20": [(TRUTH[2], "11/40")],
     "three-states-matching": [([["1/2", "1/2", 0], [0, 1, 0], [0, 0, 1]], "1/4"), (TRUTH[3], "1/2")],
     "three-states-general": [([[1, 0], [1, 0], [0, 1]], "1/4"), (TRUTH[3], "1")],

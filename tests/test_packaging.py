@@ -30,21 +30,26 @@ LAYERS = (
     {"errors"},
     {"numbers"},
     {"distributions"},
-    {"faults", "program", "solution"},
+    {"faults", "files", "program"},
+    {"solution"},
     {"instance", "template"},
+    {"settings"},
     {"certificate", "convex", "highs", "plots"},
     {"export", "refinement"},
     {"registry"},
     {"workflow"},
-    {"pages", "sweep", "tables"},
+    {"pages", "tables"},
+    {"reproduce", "sweep"},
     {"terminal"},
     {"__init__"},
+    {"shell"},
+    {"cli_many"},
     {"cli"},
     {"__main__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # What runs markets; a market that imported it would run itself.
-ABOVE_MARKETS = {"workflow", "sweep", "__init__", "cli", "__main__"}
+ABOVE_MARKETS = {"workflow", "sweep", "reproduce", "__init__", "cli_many", "cli", "__main__"}
 
 
 # --- what is shipped ---
@@ -79,7 +84,7 @@ def test_the_link_is_committed_as_a_link() -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel built from the sdist, which is built from the tree; by the build backend itself, without a network."""
     room = tmp_path_factory.mktemp("build")
     tree = copy_of_tree(room / "tree")
@@ -91,7 +96,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
     (source,) = (room / "sdist").iterdir()
     run(sys.executable, "-c", build.format("wheel", str(room)), cwd=source)
     (built,) = room.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_file: Path) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(wheel_file) as archive:
         yield archive
 
 
@@ -101,6 +111,21 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     expected.add("optmarket/py.typed")
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert shipped == expected
+
+
+@pytest.mark.slow
+def test_the_wheel_works_in_a_clean_environment_elsewhere(wheel_file: Path, tmp_path: Path) -> None:
+    """Needs a package index; nothing of this tree is on the path."""
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    run(sys.executable, "-m", "venv", str(tmp_path / "venv"), cwd=tmp_path)
+    run(str(python), "-m", "pip", "install", "-q", str(wheel_file), cwd=tmp_path)
+    run(str(python), "-m", "optmarket", "new", "selling-information", "-o", "mine.toml", cwd=tmp_path)
+    shutil.copy(ROOT / "instances" / "selling-information" / "two-types.toml", tmp_path)
+    assert "optimal, proved" in run(str(python), "-m", "optmarket", "solve", "mine.toml", "two-types.toml", cwd=tmp_path).stdout
+    swept = run(str(python), "-m", "optmarket", "sweep", "two-types.toml", "--set", "types.0.value=0:1:1/2", cwd=tmp_path)
+    assert [line.split(",")[1] for line in swept.stdout.splitlines()] == ["status", "optimal", "optimal", "optimal"]
+    where = run(str(python), "-c", "import optmarket; print(optmarket.__file__)", cwd=tmp_path).stdout
+    assert Path(where).is_relative_to(tmp_path)
 
 
 def test_the_wheel_says_command_and_licence(wheel: zipfile.ZipFile) -> None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import Done
 
 import optmarket as om
-from optmarket import cli, plots
+from optmarket import plots
 from optmarket.solution import Solution
 
 if TYPE_CHECKING:
@@ -260,38 +261,28 @@ def test_a_solution_read_from_a_file_cannot_be_drawn(two: Solution, tmp_path: Pa
 # --- the command ---
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["optmarket", "solve", *map(str, args)])
-        code = cli.main()
-        return code, *capsys.readouterr()
-
-    return call
-
-
-def test_solve_draws_next_to_the_solution(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
-    code, _, err = run(GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
+def test_solve_draws_next_to_the_solution(run: Callable[..., Done], tmp_path: Path) -> None:
+    code, _, err = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
     assert code == 0
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert [path.suffix for path in files] == [".json", ".png", ".svg"] and len({path.with_suffix("") for path in files}) == 1
     assert err.splitlines()[-3:] == [f"wrote {path}" for path in files]
 
 
-def test_solve_draws_nothing_without_a_folder(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
-    code, out, err = run(GALLERY / "two-types.toml", "--plot")
+def test_solve_draws_nothing_without_a_folder(run: Callable[..., Done], tmp_path: Path) -> None:
+    code, out, err = run("solve", GALLERY / "two-types.toml", "--plot")
     assert (code, out) == (2, "")
     assert err == "error: --plot: needs --out DIR, the folder that figures and solutions go into\n"
-    assert run(GALLERY / "two-types.toml", "--out", tmp_path)[0] == 0
+    assert run("solve", GALLERY / "two-types.toml", "--out", tmp_path)[0] == 0
     assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".json"]
 
 
 def test_a_figure_that_cannot_be_written_does_not_cost_the_answer(
-    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+    run: Callable[..., Done], tmp_path: Path
 ) -> None:
-    run(GALLERY / "two-types.toml", "--out", tmp_path)
+    run("solve", GALLERY / "two-types.toml", "--out", tmp_path)
     (solution,) = tmp_path.rglob("*.json")
     solution.with_suffix(".svg").mkdir()
-    code, out, err = run(GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
+    code, out, err = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
     assert code == 2 and "revenue" in out
     assert ".svg: cannot be written" in err

@@ -15,9 +15,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from conftest import Done
 
 import optmarket as om
-from optmarket import cli, registry
+from optmarket import registry
 from optmarket.solution import Audit, Certificate, Solution, Status
 from optmarket.tables import render
 
@@ -41,16 +42,6 @@ def solved(slug: str, **changes: Any) -> Solution:
         tables={},
     )
     return replace(plain, **changes)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["optmarket", "table", *map(str, args)])
-        code = cli.main()
-        return code, *capsys.readouterr()
-
-    return call
 
 
 # --- the table ---
@@ -232,21 +223,21 @@ def test_an_unknown_form() -> None:
 # --- the command ---
 
 
-def test_the_command_collects_a_folder_and_notes_what_it_skips(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_command_collects_a_folder_and_notes_what_it_skips(run: Callable[..., Done], tmp_path: Path) -> None:
     solved("b").write(tmp_path / "s" / "b.json")
     solved("a").write(tmp_path / "s" / "deep" / "a.json")
     (tmp_path / "s" / "no.json").write_text("{}")
-    code, out, err = run(tmp_path / "s", "--quantity", "surplus")
+    code, out, err = run("table", tmp_path / "s", "--quantity", "surplus")
     assert code == 0
     assert out == render(om.tables([solved("a"), solved("b")], quantities=["surplus"]), "csv")
     assert [line.split(":")[0] for line in err.splitlines()] == [f"skipped {tmp_path / 's' / 'no.json'}"]
-    code, out, err = run(tmp_path / "s" / "b.json", "--format", "tex", "-o", tmp_path / "t" / "t.tex")
+    code, out, err = run("table", tmp_path / "s" / "b.json", "--format", "tex", "-o", tmp_path / "t" / "t.tex")
     assert (code, out, err) == (0, "", f"wrote {tmp_path / 't' / 't.tex'}\n")
     assert (tmp_path / "t" / "t.tex").read_text() == render(om.tables(solved("b")), "tex")
 
 
-def test_the_command_refuses_what_is_no_solution(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_command_refuses_what_is_no_solution(run: Callable[..., Done], tmp_path: Path) -> None:
     (tmp_path / "no.json").write_text("{}")
-    code, out, err = run(tmp_path / "no.json")
+    code, out, err = run("table", tmp_path / "no.json")
     assert (code, out) == (2, "") and len(err.splitlines()) == 1 and "no.json" in err
-    assert run(tmp_path / "no.json", "--format", "html")[0] == 2
+    assert run("table", tmp_path / "no.json", "--format", "html")[0] == 2

@@ -1,0 +1,185 @@
+"""Commands on many solutions: sweeps, tables, and the results of the gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optmarket import plots, registry, terminal
+from optmarket.errors import InstanceError, SolverError
+from optmarket.files import must_be_writable, write_text
+from optmarket.reproduce import reproduce
+from optmarket.settings import in_words
+from optmarket.shell import (
+    BAD_INPUT,
+    GOOD,
+    INTERRUPTED,
+    NO_ANSWER,
+    UNMET,
+    Exact,
+    File,
+    Form,
+    Gap,
+    Method,
+    Quantities,
+    Threads,
+    TimeLimit,
+    attempt,
+    check_options,
+    complain,
+)
+from optmarket.sweep import sweep
+from optmarket.tables import render, tables
+from optmarket.workflow import load
+
+
+def table_command(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="Solution files (JSON), and folders searched for them.", show_default=False),
+    ],
+    form: Form = "csv",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file. Default: stdout.")
+    ] = None,
+    quantity: Quantities = None,
+) -> None:
+    """Collect solutions into one table, a row each, sorted by instance.
+
+    Numbers have 6 significant digits; bounds are rounded away from the value, so that they stay bounds.
+    """
+
+    def run() -> int:
+        text = render(tables(paths, quantities=quantity or None, skipped=lambda error: terminal.say(f"skipped {error}")), form)
+        if output is None:
+            terminal.write(text)
+            return GOOD
+        must_be_writable(output.parent)
+        write_text(output, text)
+        terminal.say(f"wrote {output}")
+        return GOOD
+
+    raise typer.Exit(attempt(run, False))
+
+
+def sweep_command(
+    instance: File,
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="PARAM=START:STOP:STEP",
+            help="A number of the instance, such as types.0.value or payoff.0.1 (entries are counted from 0), and its values, "
+            "both ends included; or PARAM=VALUE. Several joined by commas move together, several --set make a grid.",
+            show_default=False,
+        ),
+    ],
+    jobs: Annotated[int, typer.Option(help="Points to solve at once, at least 1, each in a process of its own.")] = 1,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the points, the table and the figure, in DIR/<slug>/.")
+    ] = Path("results/sweeps"),
+    form: Form = "csv",
+    quantity: Quantities = None,
+    method: Method = "auto",
+    gap: Gap = None,
+    time_limit: TimeLimit = None,
+    threads: Threads = 1,
+    exact: Exact = False,
+) -> None:
+    """Solve an instance for many values of its parameters.
+
+    Prints a table, a row a point, and writes it with a figure: lines over the first parameter, one for each value of the
+    second. Each point is kept on disk as soon as it is solved. After Ctrl-C, or worse, the same command goes on where it was;
+    points are used again only if instance, options and version are the same.
+
+    \b
+    Weights and beliefs must go on summing to one, so they are varied together:
+      optmarket sweep my.toml --set types.0.weight=0:1:0.02,types.1.weight=1:0:-0.02
+    """
+    done = 0
+    last: tuple[Path, int] | None = None
+
+    def run() -> int:
+        nonlocal done, last
+        check_options(gap, time_limit, threads)
+        if jobs < 1:
+            raise InstanceError(f"is {jobs}; must be at least 1", field="--jobs")
+        case = load(instance)
+        known = registry.get(case.model).units
+        for name in quantity or ():
+            if name not in known:
+                raise InstanceError(f"is {name!r}; {case.model} reports {', '.join(known)}", field="--quantity")
+        folder = out / case.slug
+        with terminal.points(case.slug) as update:
+
+            def note(now: int, points: int, text: str) -> None:
+                nonlocal done, last
+                done, last = now, (folder, points)
+                update(now, points, text)
+
+            found = sweep(
+                case,
+                *settings,
+                out=out,
+                jobs=jobs,
+                method=method,
+                gap=gap,
+                time_limit=time_limit,
+                threads=threads,
+                exact=exact,
+                progress=note,
+                say=terminal.say,
+            )
+        for point, error in found.failures:
+            terminal.say(f"error: {error} (at {in_words(point)})")
+        if not found.solutions:
+            return NO_ANSWER
+        text = render(found.table(quantity or None), form)
+        target = folder / f"{found.name}.{form}"
+        write_text(target, text)
+        written = [target]
+        if len(found.axes) > 2:
+            terminal.say(f"no figure: it shows one or two parameters, and {len(found.axes)} are varied")
+        else:
+            written += plots.save(found.plot(quantity or None), folder / found.name)
+        terminal.write(text)
+        terminal.say(f"wrote {', '.join(map(str, written))}")
+        if any(isinstance(error, SolverError) for _, error in found.failures):
+            return NO_ANSWER
+        return BAD_INPUT if found.failures else GOOD if found.good else UNMET
+
+    code = attempt(run, False, instance)
+    if code == INTERRUPTED and last is not None:
+        folder, points = last
+        terminal.say(f"{done} of {points} points are in {folder}; the same command goes on from there")
+    raise typer.Exit(code)
+
+
+def reproduce_command(
+    market: Annotated[
+        str | None, typer.Argument(metavar="[MARKET]", help="A market's name. Default: all of them.", show_default=False)
+    ] = None,
+    instances: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that holds a folder of instances for each market.")
+    ] = Path("instances"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the tables.")] = Path("results"),
+) -> None:
+    """Solve every instance again and write the tables of results.
+
+    Writes DIR/<market>.csv (all that is claimed of each instance, beside what was found), claims.md (the sources' statements
+    that instances decide) and seconds.csv. The exit code is 1 if a claim is not met.
+    """
+
+    def run() -> int:
+        done = reproduce(market, instances=instances, out=out, progress=terminal.say)
+        for line in done.failures:
+            terminal.say(line)
+        codes = [GOOD if done.good else UNMET]
+        codes += [complain(error, False, NO_ANSWER if isinstance(error, SolverError) else BAD_INPUT) for error in done.errors]
+        terminal.say(f"wrote {', '.join(map(str, done.files))}")
+        terminal.write(f"{done}\n")
+        return max(codes)
+
+    raise typer.Exit(attempt(run, False))

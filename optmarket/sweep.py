@@ -1,0 +1,340 @@
+"""One instance solved for many values of its parameters: in parallel, each point kept on disk as soon as it is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import pandas as pd
+
+from optmarket.errors import InstanceError, ModelError, OptmarketError
+from optmarket.files import must_be_writable
+from optmarket.instance import Instance
+from optmarket.plots import label, style
+from optmarket.settings import Axis, axes, grid, in_words, vary
+from optmarket.solution import VERSION, Options, Solution, Status
+from optmarket.tables import headed, tables
+from optmarket.workflow import check_method, load, solve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Settings = dict[str, Fraction]
+Point = tuple[int, Solution | OptmarketError]
+NAME = 16  # characters of the content's name in a point's file name
+LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"), ("-", "x"), ("--", "v"), ("-.", "+"), (":", "*"))
+MOST_MARKED = 60
+FLAT = 1e-5
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    case : Instance
+        What was varied.
+    axes : tuple of Axis
+    solutions : tuple of Solution
+        The points solved, in the order of the grid, the last axis fastest.
+    failures : tuple of (settings, OptmarketError)
+        The points that have no certified answer.
+    reused : int
+        How many points were on disk already.
+    """
+
+    case: Instance
+    axes: tuple[Axis, ...]
+    solutions: tuple[Solution, ...]
+    failures: tuple[tuple[Settings, OptmarketError], ...]
+    reused: int
+
+    @property
+    def good(self) -> bool:
+        """Every point solved, and `Solution.good`."""
+        return not self.failures and all(solution.good for solution in self.solutions)
+
+    @property
+    def name(self) -> str:
+        """What its files are called: the parameter that leads each axis."""
+        return "by-" + "-".join(axis.paths[0].replace("[", "-").replace("]", "").replace(".", "-") for axis in self.axes)
+
+    def table(self, quantities: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row a point, as `optmarket.tables` gives it but for instance and market; a failed one has settings and status.
+
+        Parameters
+        ----------
+        quantities : sequence of str, optional
+            Which quantities to show beside the objective and its bounds; all, if not given.
+
+        Raises
+        ------
+        InstanceError
+            If no point was solved, or none has a quantity asked for.
+        """
+        frame = tables(self.solutions, quantities=quantities).drop(columns=["instance", "model"])
+        if not self.failures:
+            return frame
+        lost: list[dict[str, Any]] = [
+            {**{path: float(value) for path, value in settings.items()}, "status": str(Status.FAILED)}
+            for settings, _ in self.failures
+        ]
+        paths = [path for axis in self.axes for path in axis.paths]
+        return pd.concat([frame, pd.DataFrame(lost)]).sort_values(paths, ignore_index=True)
+
+    def plot(self, quantities: Sequence[str] | None = None) -> Figure:
+        """Lines over the first parameter, one for each value of the second; the objective's bounds are shaded.
+
+        Parameters
+        ----------
+        quantities : sequence of str, optional
+            One panel each; the objective, if not given.
+
+        Raises
+        ------
+        InstanceError
+            If no point was solved or none has a quantity asked for.
+        ModelError
+            If more than two parameters are varied independently.
+        """
+        if len(self.axes) > 2:
+            raise ModelError(f"a figure shows one or two parameters, and this sweep has {len(self.axes)}; use its table")
+        if not self.solutions:
+            raise InstanceError("no point was solved, so there is nothing to draw", file=self.case.file)
+        names = list(quantities or [self.solutions[0].objective])
+        for name in names:
+            if not any(name in solution.quantities for solution in self.solutions):
+                known = ", ".join(self.solutions[0].quantities)
+                raise InstanceError(f"there is no quantity {name!r} in these solutions; there are {known}")
+        with style():
+            from matplotlib.figure import Figure
+
+            figure = Figure(figsize=(4.8, 0.6 + 2.6 * len(names)), layout="constrained")
+            figure.suptitle(label(self.case.title, 60, 2), x=0.01, ha="left")
+            panels = figure.subplots(len(names), squeeze=False)[:, 0]
+            for panel, name in zip(panels, names, strict=True):
+                self._draw(panel, name)
+            panels[-1].set_xlabel(self.axes[0].paths[0])
+        return figure
+
+    def _draw(self, panel: Axes, name: str) -> None:
+        """One quantity over the first axis."""
+        first = self.axes[0].paths[0]
+        second = self.axes[1].paths[0] if len(self.axes) > 1 else None
+        lines: dict[Fraction | None, list[Solution]] = {}
+        for solution in self.solutions:
+            if name in solution.quantities:
+                lines.setdefault(solution.settings[second] if second else None, []).append(solution)
+        few = len(lines) <= len(LINES)
+        for k, (value, line) in enumerate(sorted(lines.items(), key=lambda pair: pair[0] or 0)):
+            line.sort(key=lambda solution: solution.settings[first])
+            x = [float(solution.settings[first]) for solution in line]
+            dashes, marker = LINES[k % len(LINES)] if few else ("-", "")
+            shade = "0" if few else f"{0.75 * k / (len(lines) - 1):.3f}"
+            named = f"{second} = {float(value):.4g}" if value is not None and (few or k in {0, len(lines) - 1}) else None
+            marked = marker if len(x) <= MOST_MARKED else ""
+            y = [solution.quantities[name] for solution in line]
+            panel.plot(x, y, dashes, color=shade, marker=marked, markersize=2.5, label=named)
+            if name == line[0].objective:
+                lower = [solution.certificate.lower for solution in line]
+                upper = [solution.certificate.upper for solution in line]
+                panel.fill_between(x, lower, upper, color="0.8", linewidth=0)
+        low, high = panel.get_ylim()
+        middle = (low + high) / 2
+        if high - low < FLAT * abs(middle):  # what varies is rounding
+            panel.set_ylim(middle - 0.05 * abs(middle), middle + 0.05 * abs(middle))
+        panel.ticklabel_format(axis="y", useOffset=False)
+        panel.set_ylabel(headed(self.solutions[0], name))
+        if second:
+            panel.legend(frameon=False)
+
+
+def sweep(
+    source: str | Path | Instance,
+    *settings: str,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    backend: str = "loky",
+    method: str = "auto",
+    gap: float | None = None,
+    time_limit: float | None = None,
+    threads: int = 1,
+    exact: bool = False,
+    progress: Callable[[int, int, str], object] | None = None,
+    say: Callable[[str], object] | None = None,
+) -> Sweep:
+    """Solve an instance for every combination of values of some parameters.
+
+    Parameters
+    ----------
+    source : path or Instance
+    settings : str
+        ``"types[0].value=0:2:1/4"``: start, stop (included) and step; or one value. Several in one text, joined by commas, move
+        together; several texts make a grid.
+    out : path, optional
+        Folder that keeps each point, as ``<slug>/points/<name>.json``, as soon as it is solved. Points found there are not
+        solved again if instance, settings, options and version of the program are the same.
+    jobs : int
+        How many points to solve at once.
+    backend : str
+        How joblib does that: ``loky`` in processes of this machine; another one it knows, such as ``dask`` for a cluster whose
+        client is there.
+    method, gap, time_limit, threads, exact
+        As for `solve`, for each point.
+    progress : callable, optional
+        Called with the number of points done, the number of points, and what the last one came to in words.
+    say : callable, optional
+        Called with a sentence on what was found in ``out``.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    InstanceError
+        If a setting names no number of the instance or the market does not accept a point, found before anything is solved;
+        or the folder cannot be written.
+    KeyboardInterrupt
+        On Ctrl-C. The points that were finished are kept.
+    """
+    case = source if isinstance(source, Instance) else load(source)
+    if not isinstance(jobs, int) or jobs < 1:
+        raise InstanceError(f"is {jobs!r}; must be a whole number, at least 1", field="jobs")
+    options = Options(method, gap, time_limit, threads, exact)
+    check_method(case, method)
+    varied = axes(case, settings)
+    points = list(grid(varied))
+    names = [vary(case, point).sha256 for point in points]  # every point is checked before the first is solved
+    folder = None if out is None else Path(out) / case.slug / "points"
+    found: dict[int, Solution] = {}
+    if folder is not None:
+        must_be_writable(folder)
+        found = _kept(case, points, names, folder, options, say or (lambda _: None))
+    reused = len(found)
+    lost: dict[int, OptmarketError] = {}
+    done = reused
+    if progress:
+        progress(done, len(points), "")
+    left = [k for k in range(len(points)) if k not in found]
+    with closing(_solved(case, points, left, options, jobs, backend)) as answers:
+        for k, answer in answers:
+            if isinstance(answer, OptmarketError):
+                lost[k] = answer
+            elif answer.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt
+            else:
+                found[k] = answer
+                if folder is not None:
+                    answer.write(folder / f"{names[k][:NAME]}.json")
+            done += 1
+            if progress:
+                words = f"{answer.objective} {answer.value:.6g}" if isinstance(answer, Solution) else "failed"
+                progress(done, len(points), f"{in_words(points[k])}: {words}")
+    solutions = tuple(found[k] for k in sorted(found))
+    return Sweep(case, varied, solutions, tuple((points[k], lost[k]) for k in sorted(lost)), reused)
+
+
+def _solved(
+    case: Instance, points: list[Settings], left: list[int], options: Options, jobs: int, backend: str
+) -> Generator[Point]:
+    """Points as they get solved."""
+    tasks = (joblib.delayed(_point)(k, vary(case, points[k]), options) for k in left)
+    kwargs = {"initializer": _leave_with, "initargs": (os.getpid(),)} if backend == "loky" else {}
+    try:
+        with joblib.parallel_config(backend, n_jobs=jobs, **kwargs):
+            parallel = joblib.Parallel(return_as="generator_unordered")
+    except ValueError as error:
+        raise ModelError(f"joblib cannot use the backend {backend!r}: {error}", field="backend") from error
+    with _deaf_to_interrupts():
+        answers = parallel(tasks)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed")  # after Ctrl-C they have to go
+        yield from answers
+
+
+def _leave_with(starter: int) -> None:
+    """End this process with the one that started it: if that was killed, it would wait forever to hand over its result."""
+
+    def watch() -> None:
+        while os.getppid() == starter:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started here never hear of Ctrl-C, which is for the one that started them; it gets a Ctrl-C afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _point(k: int, case: Instance, options: Options) -> Point:
+    """Solve one point, wherever this runs; what went wrong is handed back, so that the other points go on."""
+    try:
+        return k, solve(case, threads=options.threads, **options.asked())
+    except OptmarketError as error:
+        return k, error
+
+
+def _kept(
+    case: Instance, points: list[Settings], names: list[str], folder: Path, options: Options, say: Callable[[str], object]
+) -> dict[int, Solution]:
+    """The points a former sweep left that are what would be solved now."""
+    found: dict[int, Solution] = {}
+    refused: dict[str, int] = {}
+    for k, (point, name) in enumerate(zip(points, names, strict=True)):
+        file = folder / f"{name[:NAME]}.json"
+        if not file.exists():
+            continue
+        try:
+            kept = Solution.read(file)
+        except InstanceError:
+            refused["cannot be read"] = refused.get("cannot be read", 0) + 1
+            continue
+        why = _unlike(kept, name, options)
+        if why:
+            refused[why] = refused.get(why, 0) + 1
+            continue
+        if kept.settings != point:  # the same numbers, come to by setting others
+            kept = replace(
+                kept, title=vary(case, point).title, instance={**kept.instance, "set": {p: str(v) for p, v in point.items()}}
+            )
+            kept.write(file)
+        found[k] = kept
+    if found:
+        say(f"{len(found)} of {len(points)} points are in {folder} already")
+    for why, count in refused.items():
+        say(f"{count} of {len(points)} points in {folder} {'is' if count == 1 else 'are'} made again: {why}")
+    return found
+
+
+def _unlike(kept: Solution, name: str, options: Options) -> str | None:
+    """Why a point on disk is not the one asked for."""
+    if kept.instance["sha256"] != name:
+        return "solved for another instance"
+    if kept.run.get("optmarket") != VERSION:
+        return f"made by version {kept.run.get('optmarket', 'unknown')}, and this is {VERSION}"
+    if kept.run.get("asked") != options.asked():
+        return "solved with other options"
+    return None

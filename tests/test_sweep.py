@@ -1,0 +1,381 @@
+"""Sweeps: what may be varied, what each point is, what is kept on disk and used again, and what stops a sweep."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Done
+
+import optmarket as om
+from optmarket.errors import InstanceError, ModelError, SolverError
+from optmarket.settings import axes, find, grid, vary
+from optmarket.solution import Solution, Status
+
+ROOT = Path(__file__).parents[1]
+GALLERY = ROOT / "instances" / "selling-information"
+TWO = GALLERY / "two-types.toml"
+SLUG = "selling-information/two-types"
+module = importlib.import_module("optmarket.sweep")  # the package shows the function by that name
+WEIGHTS = "types[0].weight=0:1:1/4,types[1].weight=1:0:-1/4"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def two_types(weight: float, value: float = 1.0) -> float:
+    """The optimum of `two-types` in closed form: both at the first's worth, the second alone, or the first made indifferent."""
+    worth, dear = value / 4, 2 / 5
+    pooled = max(min(worth, dear), (1 - weight) * dear, weight * worth)
+    # the first type's item withholds just enough that the second, which reads it wrongly, does not care for it
+    partial = 1 / 7 if value == 1 else 0.0
+    return max(pooled, weight * partial + (1 - weight) * dear)
+
+
+# --- numbers of an instance ---
+
+
+@pytest.mark.parametrize("path", sorted(GALLERY.glob("*.toml")), ids=lambda path: path.stem)
+def test_an_instance_with_nothing_set_is_itself(path: Path) -> None:
+    case = om.load(path)
+    assert vary(case, {}).sha256 == case.sha256
+
+
+def test_a_setting_is_what_the_file_would_say(tmp_path: Path) -> None:
+    edited = tmp_path / "edited.toml"
+    edited.write_text(TWO.read_text("utf-8").replace('["1/4", "3/4"]', '["1/3", "2/3"]'))
+    assert edited.read_text("utf-8") != TWO.read_text("utf-8")
+    settings = {"types[0].belief[0]": Fraction(1, 3), "types[0].belief[1]": Fraction(2, 3)}
+    varied = vary(om.load(TWO), settings)
+    assert varied.sha256 == om.load(edited).sha256
+    assert varied.expect == () and varied.settings == settings
+    assert varied.title.endswith("types[0].belief[0] = 1/3, types[0].belief[1] = 2/3")
+
+
+def test_types_of_a_csv_file_can_be_set() -> None:
+    case = om.load(GALLERY / "market-survey.toml")
+    assert vary(case, {find(case, "types.2.value"): Fraction(7)}).params.model_dump()["types"][2]["value"] == "7"
+
+
+@pytest.mark.parametrize("written", ["types[1].belief[0]", "types.1.belief.0", "params.types[1].belief[0]", " types[1].belief.0 "])
+def test_ways_to_write_a_path(written: str) -> None:
+    assert find(om.load(TWO), written) == "types[1].belief[0]"
+
+
+def test_a_range_includes_both_ends_and_is_exact() -> None:
+    (axis,) = axes(om.load(TWO), ["types.0.value=0:1:1/49"])
+    assert axis.values == (tuple(Fraction(k, 49) for k in range(50)),)
+    (axis,) = axes(om.load(TWO), ["types.0.value=1:0.05:-0.3"])
+    assert axis.values == ((Fraction(1), Fraction(7, 10), Fraction(2, 5), Fraction(1, 10)),)
+    (axis,) = axes(om.load(TWO), ["types.0.value=3/7"])
+    assert axis.values == ((Fraction(3, 7),),)
+
+
+def test_texts_make_a_grid_and_commas_move_together() -> None:
+    varied = axes(om.load(TWO), [WEIGHTS, "types[0].value=1:2:1"])
+    points = list(grid(varied))
+    assert len(points) == 10
+    assert points[0] == {"types[0].weight": 0, "types[1].weight": 1, "types[0].value": 1}
+    assert points[1] == {"types[0].weight": 0, "types[1].weight": 1, "types[0].value": 2}
+    assert all(point["types[0].weight"] + point["types[1].weight"] == 1 for point in points)
+
+
+BAD = {
+    "typs.0.weight=1": "typs.0.weight: is no parameter; did you mean types[0].weight?",
+    "types.0.wieght=1": "types.0.wieght: is no parameter; did you mean types[0].weight?",
+    "colour=1": "colour: is no parameter; the instance has payoff, types",
+    "types.2.weight=1": "types.2.weight: is no parameter; types has the entries 0 to 1, counted from 0",
+    "types.0.weight.x=1": "is no parameter; types[0].weight is a single value",
+    "types=1": "types: is not one number; name one of its entries, such as types[0].weight",
+    "payoff=1": "payoff: is 'matching', which is not a number",
+    "types.0.value=2:1:1": "is 2:1:1, an empty range: steps of 1 from 2 never come to 1",
+    "types.0.value=1:2:0": "with steps of 0",
+    "types.0.value=1:2": "is 1:2; write PARAM=START:STOP:STEP",
+    "types.0.value=1:two:1": "is 'two'",
+    "types.0.value": "is 'types.0.value'; write PARAM=START:STOP:STEP",
+    "types.0.value=0:1:1e-9": "1,000,000,001 values; at most 100,000",
+    "types.0.value=0:1:1/2,types.1.value=0:1:1/3": "must have as many values: types[0].value has 3, types[1].value has 4",
+    "types.0.value=1,types.0.value=1": "types[0].value: is varied twice",
+    "types.0.weight=0:1:1/2": "weights sum to 1/2; must sum to 1 (at types[0].weight = 0)",
+    "types.0.value=1:-1:-1": "is -1; must be at least 0 (at types[0].value = -1)",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_settings_that_cannot_be(text: str, run: Callable[..., Done]) -> None:
+    error = run("sweep", TWO, "--set", text).one_error()
+    assert error.startswith(f"error: {TWO}: ") and BAD[text] in error
+    assert list(Path().iterdir()) == []
+
+
+def test_more_points_than_anyone_wants() -> None:
+    with pytest.raises(InstanceError, match="makes 1,002,001 points"):
+        om.sweep(TWO, "types.0.value=0:1:1/1000", "types.1.value=0:1:1/1000")
+    with pytest.raises(InstanceError, match="nothing is varied"):
+        om.sweep(TWO)
+
+
+# --- what a sweep finds ---
+
+
+def test_a_sweep_finds_the_closed_form_at_every_point() -> None:
+    found = om.sweep(TWO, "types[0].weight=0:1:1/40,types[1].weight=1:0:-1/40")
+    assert found.good and found.reused == 0
+    weights = [float(solution.settings["types[0].weight"]) for solution in found.solutions]
+    assert weights == [k / 40 for k in range(41)]
+    values = [solution.value for solution in found.solutions]
+    assert np.allclose(values, [two_types(weight) for weight in weights], rtol=0, atol=1e-9)
+
+
+def test_processes_find_what_one_process_finds() -> None:
+    alone, together = (om.sweep(TWO, WEIGHTS, "types.1.value=1:2:1", jobs=jobs) for jobs in (1, 2))
+    assert alone.solutions == together.solutions and len(alone.solutions) == 10
+
+
+def test_the_table_has_a_row_a_point_with_its_parameters() -> None:
+    table = om.sweep(TWO, WEIGHTS, "types.1.value=2:1:-1").table(["surplus"])
+    columns = ["types[0].weight", "types[1].weight", "types[1].value", "status", "revenue [payoff units]"]
+    assert list(table.columns)[:5] == columns and list(table.columns)[-1] == "surplus [payoff units]"
+    assert table["types[0].weight"].tolist() == sorted([0, 1 / 4, 1 / 2, 3 / 4, 1] * 2)
+    assert table["types[1].value"].tolist() == [1, 2] * 5
+
+
+def test_known_answers_of_the_file_are_not_held_against_other_numbers() -> None:
+    found = om.sweep(TWO, "types.0.value=2")
+    assert found.good and found.solutions[0].value == pytest.approx(19 / 44, abs=1e-9)
+    assert all(claim.source != "here" and claim.kind != "numerical" for claim in found.solutions[0].claims)
+
+
+def test_a_point_that_fails_does_not_cost_the_others(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Done]) -> None:
+    solve = module.solve
+
+    def fail_at_one(case: om.Instance, **options: Any) -> Solution:
+        if case.settings["types[0].value"] == 1:
+            raise SolverError("stumbled")
+        return solve(case, **options)
+
+    monkeypatch.setattr(module, "solve", fail_at_one)
+    found = om.sweep(TWO, "types.0.value=0:2:1")
+    assert not found.good and [point for point, _ in found.failures] == [{"types[0].value": 1}]
+    assert found.table()["status"].tolist() == ["optimal", "failed", "optimal"]
+    done = run("sweep", TWO, "--set", "types.0.value=0:2:1")
+    assert done.code == 3 and "error: stumbled (at types[0].value = 1)" in done.err
+    assert [row["status"] for row in csv.DictReader(done.out.splitlines())] == ["optimal", "failed", "optimal"]
+    assert len(list(Path("results/sweeps", SLUG, "points").iterdir())) == 2
+
+
+def test_a_backend_that_joblib_does_not_have() -> None:
+    with pytest.raises(ModelError, match="joblib cannot use the backend 'nope'"):
+        om.sweep(TWO, "types.0.value=1", backend="nope")
+
+
+# --- figures ---
+
+
+def test_a_figure_has_a_line_for_each_value_of_the_second_parameter() -> None:
+    found = om.sweep(TWO, WEIGHTS, "types.1.value=1:3:1")
+    (panel,) = found.plot().axes
+    assert len(panel.lines) == 3
+    for line, value in zip(panel.lines, (1, 2, 3), strict=True):
+        assert line.get_label() == f"types[1].value = {value}"
+        there = [s.value for s in found.solutions if s.settings["types[1].value"] == value]
+        assert np.array_equal(line.get_xydata(), np.column_stack([np.arange(5) / 4, there]))
+    assert panel.get_xlabel() == "types[0].weight" and panel.get_ylabel() == "revenue [payoff units]"
+    assert len({line.get_linestyle() for line in panel.lines}) == 3
+
+
+def test_a_figure_shades_the_bounds() -> None:
+    found = om.sweep(GALLERY / "setting-b-grid-40.toml", "types.0.value=1:2:1", gap=0.5)
+    (panel,) = found.plot().axes
+    (shade,) = panel.collections
+    low, high = shade.get_paths()[0].get_extents().intervaly
+    assert low == min(s.certificate.lower for s in found.solutions)
+    assert high == max(s.certificate.upper for s in found.solutions)
+
+
+def test_rounding_is_not_drawn_as_if_it_were_something() -> None:
+    low, high = om.sweep(GALLERY / "setting-b-grid-40.toml", "types.0.value=1:2:1/4").plot().axes[0].get_ylim()
+    assert high - low > 0.01
+
+
+def test_figures_and_tables_refuse_what_they_cannot_show() -> None:
+    found = om.sweep(TWO, WEIGHTS, "types.0.value=1", "types.1.value=1")
+    with pytest.raises(ModelError, match="this sweep has 3"):
+        found.plot()
+    with pytest.raises(InstanceError, match="no quantity 'profit'"):
+        om.sweep(TWO, "types.0.value=1").plot(["profit"])
+
+
+# --- on disk ---
+
+
+def points(out: str = "results/sweeps") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(out, SLUG, "points").iterdir()}
+
+
+def test_the_command_writes_points_table_and_figure(run: Callable[..., Done]) -> None:
+    done = run("sweep", TWO, "--set", WEIGHTS, "--quantity", "surplus")
+    assert done.code == 0
+    folder = Path("results/sweeps", SLUG)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *(f"by-types-0-weight.{ending}" for ending in ("csv", "png", "svg")),
+        "points",
+    ]
+    assert (folder / "by-types-0-weight.csv").read_text("utf-8") == done.out
+    assert len(points()) == 5
+    again = run("table", folder / "points")
+    assert [row["types[0].weight"] for row in csv.DictReader(again.out.splitlines())] == [
+        row["types[0].weight"] for row in csv.DictReader(done.out.splitlines())
+    ]
+    shown = run("show", next(folder.glob("points/*.json")))
+    assert "types[0].weight = " in shown.out.splitlines()[0]
+
+
+def test_points_are_used_again_and_give_the_same_table(run: Callable[..., Done]) -> None:
+    first = run("sweep", TWO, "--set", WEIGHTS)
+    before = points()
+    again = run("sweep", TWO, "--set", WEIGHTS)
+    assert again.out == first.out and points() == before
+    assert "5 of 5 points are in results/sweeps/selling-information/two-types/points already" in again.err
+
+
+def test_a_finer_range_uses_what_is_there() -> None:
+    om.sweep(TWO, WEIGHTS, out="kept")
+    finer = om.sweep(TWO, WEIGHTS.replace("1/4", "1/8"), out="kept")
+    assert finer.reused == 5 and len(finer.solutions) == 9
+
+
+def test_a_point_is_known_by_its_numbers_not_by_how_they_were_set() -> None:
+    om.sweep(TWO, "types.0.value=2", out="kept")
+    other = om.sweep(TWO, "types.0.value=2", "types.1.value=1", out="kept")
+    assert other.reused == 1
+    assert other.table()["types[1].value"].tolist() == [1.0]
+    assert list(om.tables("kept").columns[1:3]) == ["types[0].value", "types[1].value"]
+
+
+def damaged(how: Callable[[dict[str, Any]], object]) -> None:
+    for path in Path("kept", SLUG, "points").iterdir():
+        data = json.loads(path.read_text("utf-8"))
+        how(data)
+        path.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (lambda data: data["run"].update(optmarket="0.0.1"), "made by version 0.0.1, and this is"),
+        (lambda data: data["run"].pop("optmarket"), "made by version unknown"),
+        (lambda data: data["instance"].update(sha256="0" * 64), "solved for another instance"),
+        (lambda data: data["run"]["asked"].update(gap=0.1), "solved with other options"),
+        (lambda data: data.pop("value"), "cannot be read"),
+    ],
+)
+def test_points_that_are_not_what_was_asked_are_made_again(how: Callable[[dict[str, Any]], object], words: str) -> None:
+    first = om.sweep(TWO, WEIGHTS, out="kept")
+    damaged(how)
+    said: list[str] = []
+    again = om.sweep(TWO, WEIGHTS, out="kept", say=said.append)
+    assert again.reused == 0 and again.solutions == first.solutions
+    (line,) = said
+    assert line.startswith("5 of 5 points in") and words in line
+    assert om.sweep(TWO, WEIGHTS, out="kept").reused == 5
+
+
+def test_other_options_are_other_points() -> None:
+    om.sweep(TWO, WEIGHTS, out="kept")
+    assert om.sweep(TWO, WEIGHTS, out="kept", exact=True).reused == 0
+    assert om.sweep(TWO, WEIGHTS, out="kept", exact=True, threads=2).reused == 5
+
+
+def test_places_that_cannot_be_written(run: Callable[..., Done]) -> None:
+    Path("taken").write_text("")
+    assert "taken: is not a directory" in run("sweep", TWO, "--set", WEIGHTS, "--out", "taken").one_error()
+    assert Path("taken").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--jobs", "0"], "--jobs: is 0; must be at least 1"),
+        (["--jobs", "-1"], "--jobs: is -1; must be at least 1"),
+        (["--gap", "0"], "--gap: is 0"),
+        (["--method", "guess"], "there is no method 'guess'"),
+        (["--quantity", "profit"], "--quantity: is 'profit'; selling-information reports revenue"),
+    ],
+)
+def test_bad_options_are_told_before_anything_is_solved(run: Callable[..., Done], options: list[str], words: str) -> None:
+    assert words in run("sweep", TWO, "--set", WEIGHTS, *options).one_error()
+    assert list(Path().iterdir()) == []
+
+
+def test_jobs_in_python() -> None:
+    with pytest.raises(InstanceError, match="jobs: is 0; must be a whole number, at least 1"):
+        om.sweep(TWO, WEIGHTS, jobs=0)
+
+
+# --- interrupted ---
+
+
+def test_an_interrupted_point_is_not_kept(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Done]) -> None:
+    solve = module.solve
+
+    def stop_at_half(case: om.Instance, **options: Any) -> Solution:
+        found = solve(case, **options)
+        if case.settings["types[0].weight"] == Fraction(1, 2):
+            return replace(found, status=Status.INTERRUPTED)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "solve", stop_at_half)
+        done = run("sweep", TWO, "--set", WEIGHTS)
+    assert done.code == 130 and done.out == ""
+    assert done.err.splitlines()[-1] == f"2 of 5 points are in results/sweeps/{SLUG}; the same command goes on from there"
+    assert len(points()) == 2
+    assert "2 of 5 points are in" in run("sweep", TWO, "--set", WEIGHTS).err
+    assert len(points()) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_sweep_goes_on_where_it_was(how: signal.Signals) -> None:
+    steps = 2000
+    arguments = ["sweep", str(GALLERY / "setting-b-grid-40.toml"), "--set", f"types.0.value=1:2:1/{steps}", "--jobs", "2"]
+    command = [sys.executable, "-m", "optmarket", *arguments]
+    kept = Path("results/sweeps/selling-information/setting-b-grid-40/points")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (kept.is_dir() and any(path.suffix == ".json" and path.name[0] != "." for path in kept.iterdir())):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    if how is signal.SIGINT:
+        os.killpg(process.pid, how)  # as a terminal does it: to the workers, too
+    else:
+        process.kill()
+    out, err = process.communicate(timeout=30)  # its workers hold the pipes, and must go with it
+    assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL) and out == ""
+    assert "Traceback" not in err
+    there = {path.name for path in kept.glob("*.json")}
+    assert 0 < len(there) < steps + 1
+    for name in there:
+        assert Solution.read(kept / name).status is Status.OPTIMAL
+    said: list[str] = []
+    case = om.load(GALLERY / "setting-b-grid-40.toml")
+    last = max(Solution.read(kept / name).settings["types[0].value"] for name in there)
+    again = om.sweep(case, f"types.0.value=1:{last}:1/{steps}", out="results/sweeps", say=said.append)
+    assert again.reused == len(there) and again.good
+    assert said == [f"{len(there)} of {len(again.solutions)} points are in {kept} already"]
