@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from optmarket import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,9 +29,17 @@ def comparable(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("command", "output"), SESSIONS)
 def test_a_shown_session_is_real(command: str, output: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "optmarket", *command.split()], cwd=ROOT, capture_output=True, text=True)
+    process = [sys.executable, "-m", "optmarket", *command.split()]
+    done = subprocess.run(process, cwd=ROOT, env={**os.environ, "COLUMNS": "100"}, capture_output=True, text=True)
     assert comparable(done.stdout) == comparable(output)
 
 
 def test_every_page_with_an_example_is_found() -> None:
     assert {id_.split(":")[0] for id_ in (session.id or "" for session in SESSIONS)} >= {"README.md", "selling-information.md"}
+
+
+def test_every_command_stands_on_its_page() -> None:
+    there = {command for command, _ in (session.values for session in SESSIONS)}
+    commands = [command.name for command in cli.app.registered_commands]
+    assert len(commands) > 5
+    assert {"--help", *(f"{name} --help" for name in commands)} <= there
