@@ -6,23 +6,35 @@ import csv
 import io
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text
 from optmarket.instance import note
-from optmarket.numbers import Exact, NonnegativeExact, exact, floats, to_one
+from optmarket.numbers import Exact, NonnegativeExact, exact, floats, shown, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
 
 MAX_PROFILES = 4096
 Matrix = Annotated[tuple[Annotated[tuple[Exact, ...], Field(min_length=1)], ...], Field(min_length=1)]
 Measure = tuple[tuple[NonnegativeExact, ...], ...]
+
+
+def _whole(value: object) -> int:
+    # a file may say 2.0, and what is set for a sweep arrives as a Fraction
+    counted = isinstance(value, (int, float, Decimal, Fraction)) and not isinstance(value, bool)
+    if not counted or (number := exact(value)) < 1 or number.denominator != 1:
+        raise ValueError(f"is {shown(value)}; must be a whole number, at least 1")
+    return int(number)
+
+
+Count = Annotated[int, PlainValidator(_whole)]
 
 
 class BuyerType(BaseModel):
@@ -104,6 +116,12 @@ class Params(BaseModel):
     )
     actions: tuple[str, ...] | None = Field(
         None, description="names of the actions, in the order of payoff columns", examples=[["sell", "buy"]], min_length=1
+    )
+    max_items: Count | None = Field(
+        None,
+        description="the most items the menu may list, a whole number, at least 1, buying nothing not counted; "
+        "left out: as many as it takes",
+        examples=[2],
     )
 
     @model_validator(mode="before")

@@ -125,7 +125,11 @@ class Menu:
 
     def as_mechanism(self) -> dict[str, Any]:
         """The mechanism of a solution file."""
-        items = [{"experiment": e.tolist(), "price": float(t)} for e, t in zip(self.experiment, self.price, strict=True)]
+        if self.assignment is None:
+            used = [experiment[:, experiment.any(axis=0)] for experiment in self.experiment]
+        else:
+            used = list(self.experiment)
+        items = [{"experiment": e.tolist(), "price": float(t)} for e, t in zip(used, self.price, strict=True)]
         if self.assignment is None:
             return {"items": items}
         return {"items": items, "assignment": [None if place == NOTHING else int(place) for place in self.assignment]}
@@ -204,22 +208,127 @@ def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, di
     product, outside = floats(market.product), floats(market.outside)
     items, prices = _distinct(_stochastic(experiment), np.maximum(price, 0.0))
     value = values(product, items)
-    # a normalised value is a sum of this many terms, each at least 0 and all together at most 1
-    rounding = (product.shape[1] + product.shape[2] * items.shape[2] + 100) * 2.0**-52
-    best, choice, best_prices = -1.0, np.full(len(weight), NOTHING), prices
-    for share in DISCOUNTS if discount else (0.0,):
-        cut = prices * (1 - share)
-        tried = choose(value, outside, cut, rounding if discount else TIE, for_seller=not discount)
-        revenue = earned(weight, cut, tried)
-        if revenue > best:
-            best, choice, best_prices = revenue, tried, cut
+    rounding = _rounding(product, items)
+    shares, tie = (DISCOUNTS, rounding) if discount else (DISCOUNTS[:1], TIE)
+    choice, best_prices, best = _cut(weight, value, outside, prices, shares, tie, for_seller=not discount)
     # types of weight 0 choose from what the others buy
     sold = np.setdiff1d(choice[market.active], NOTHING)
     items, best_prices = items[sold], best_prices[sold]
-    choice = choose(value[:, sold], outside, best_prices, rounding if discount else TIE, for_seller=not discount)
+    choice = choose(value[:, sold], outside, best_prices, tie, for_seller=not discount)
     # a posted number is a float: round it in payoff units
     menu = _relabelled(product, market.profiles, items, best_prices * scale, choice)
-    return menu, max(0.0, math.nextafter(best * scale * (1 - 1e-15), -math.inf)) if discount else best * scale
+    return menu, _surely(best * scale) if discount else best * scale
+
+
+def posted_menu(market: Market, experiment: FloatArray, price: FloatArray) -> tuple[Menu, float]:
+    """A menu from which buyers choose, of those of the given items that sell, and what it surely earns.
+
+    Parameters
+    ----------
+    market : Market
+    experiment : array, shape (M, W, N)
+        As for `direct_menu`.
+    price : array, shape (M,)
+        Normalised; cut as `direct_menu` does with ``discount``.
+
+    Returns
+    -------
+    menu : Menu
+        In payoff units, without assignment; no two signals of an item mean the same.
+    revenue : float
+        In payoff units; with every tie against the seller, rounding included.
+    """
+    scale, weight = float(market.scale), market.weights
+    product, outside = floats(market.product), floats(market.outside)
+    items, prices = distinct(experiment, price)
+    value = values(product, items)
+    tie = _rounding(product, items)
+    choice, prices, _ = _cut(weight, value, outside, prices, DISCOUNTS, tie, for_seller=False)
+    sold = np.setdiff1d(choice[market.active], NOTHING)
+    # judged anew: what is not for sale ties with nothing
+    _, prices, best = _cut(weight, value[:, sold], outside, prices[sold], DISCOUNTS[:1], tie, for_seller=False)
+    return Menu(items[sold], prices * scale), _surely(best * scale)
+
+
+def _cut(
+    weight: FloatArray,
+    value: FloatArray,
+    outside: FloatArray,
+    price: FloatArray,
+    shares: tuple[float, ...],
+    tie: float,
+    *,
+    for_seller: bool,
+) -> tuple[IntArray, FloatArray, float]:
+    """The choice, prices and revenue for that common share off all prices that earns most."""
+    best, best_choice, best_price = -1.0, np.full(len(weight), NOTHING), price
+    for share in shares:
+        cut = price * (1 - share)
+        choice = choose(value, outside, cut, tie, for_seller=for_seller)
+        revenue = earned(weight, cut, choice)
+        if revenue > best:
+            best, best_choice, best_price = revenue, choice, cut
+    return best_choice, best_price, best
+
+
+def _rounding(product: FloatArray, experiment: FloatArray) -> float:
+    """By how much two computed values of items may differ though they are the same."""
+    # a normalised value is a sum of this many terms, each at least 0 and all together at most 1
+    return float((product.shape[1] + product.shape[2] * experiment.shape[2] + 100) * 2.0**-52)
+
+
+def around(value: Fraction) -> tuple[float, float]:
+    """The nearest floats on either side of a number, the same one twice if it is a float."""
+    nearest = float(value)
+    lower = nearest if value >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
+    return lower, nearest if value <= Fraction(nearest) else math.nextafter(nearest, math.inf)
+
+
+def _surely(revenue: float) -> float:
+    """A computed revenue less what rounding may have added."""
+    return max(0.0, math.nextafter(revenue * (1 - 1e-15), -math.inf))
+
+
+def merged(experiment: FloatArray) -> FloatArray:
+    """The same experiments, signals that mean the same made one, and in an order that does not depend on how they are written.
+
+    Parameters
+    ----------
+    experiment : array, shape (M, W, N)
+
+    Returns
+    -------
+    array, shape (M, W, N')
+        The signals that speak most for the first state come first; those never sent are padding.
+    """
+    items = []
+    for item in experiment:
+        used = item[:, item.any(axis=0)]
+        meaning = np.round(-used / used.sum(axis=0) / SAME_ITEM) * SAME_ITEM
+        _, place = np.unique(meaning, axis=1, return_inverse=True)
+        signals = np.zeros((place.max(initial=0) + 1, len(item)))
+        np.add.at(signals, place.ravel(), used.T)
+        items.append(signals.T)
+    width = max((item.shape[1] for item in items), default=1)
+    result = np.zeros((*experiment.shape[:2], width))
+    for k, item in enumerate(items):
+        result[k, :, : item.shape[1]] = item
+    return result
+
+
+def distinct(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The different items of a program's point, however their signals are ordered, split or called."""
+    return _distinct(merged(_stochastic(experiment)), np.maximum(price, 0.0))
+
+
+def distinct_items(menu: Menu) -> int:
+    """How many different items a menu lists, nothing for nothing not counted."""
+    if not len(menu.price):
+        return 0
+    experiment = merged(menu.experiment)
+    silent = (experiment.any(axis=1).sum(axis=1) == 1) & (menu.price == 0)
+    kept = np.flatnonzero(~silent)
+    return len(_distinct(experiment[kept], menu.price[kept])[1]) if len(kept) else 0
 
 
 def full_information_menu(market: Market) -> tuple[Menu, float]:

@@ -14,10 +14,9 @@ from optmarket.errors import ModelError
 from optmarket.models._selling_information_market import Market
 from optmarket.numbers import floats
 from optmarket.program import IntArray, LinearProgram, NumberArray, Rows, check_memory
+from optmarket.separation import worst_pairs
 
 NEIGHBOURS = 8
-ROWS_PER_TYPE = 3
-BLOCK_BYTES = 2**26
 
 Deviations = Literal["double", "separate", "misreport"]
 
@@ -180,48 +179,26 @@ class IncentiveRows:
         return np.broadcast_to(np.arange(len(self.profiles)), (n, len(self.profiles)))
 
     def separate(self, x: NumberArray, tolerance: float) -> tuple[Rows, Any]:
-        """The rows that fail at x by more than `tolerance` and are the worst of their buyer or their item; the largest failure.
-
-        Without the worst of each item all buyers may complain of the same few items, and the rest be mended one by one.
-        """
+        """The worst rows of each buyer and each item that fail at x by more than `tolerance`; the largest failure."""
         types, states, contexts, actions = self.product.shape
         profiles = len(self.profiles)
         experiment, price = x[self.experiment], x[self.price]
         own = (self.gain * experiment).sum(axis=(1, 2)) - price
         items = np.moveaxis(experiment, 1, 0).reshape(states, -1)
-        step = max(1, BLOCK_BYTES // (8 * types * profiles * contexts * actions))
-        pairs: list[IntArray] = []
-        envied = np.zeros(types, dtype=self.product.dtype)
-        envious = np.zeros(types, dtype=np.int64)
-        largest: Any = 0
-        for start in range(0, types, step):
-            block = slice(start, min(start + step, types))
-            size = block.stop - start
+
+        def failure(block: slice) -> NumberArray:
+            size = block.stop - block.start
             if self.disobey:
                 payoff = np.moveaxis(self.product[block], 1, 3).reshape(-1, states) @ items
                 best = payoff.reshape(size, contexts, actions, types * profiles).max(axis=2)
                 value = best.reshape(size, contexts, types, profiles).sum(axis=(1, 3))
             else:
                 value = self.gain[block].reshape(size, -1) @ experiment.reshape(types, -1).T
-            failure = value - price - own[block, None]
-            here = np.arange(size)
-            failure[here, here + start] = 0
-            largest = max(largest, failure.max())
-            worst = failure.argmax(axis=0)
-            most = failure[worst, np.arange(types)]
-            envious = np.where(most > envied, worst + start, envious)
-            envied = np.maximum(most, envied)
-            for _ in range(min(ROWS_PER_TYPE, types - 1)):
-                worst = failure.argmax(axis=1)
-                fails = failure[here, worst] > tolerance
-                if not fails.any():
-                    break
-                pairs.append((here[fails] + start) * types + worst[fails])
-                failure[here, worst] = 0
-        if not pairs:
+            return np.asarray(value - price - own[block, None])
+
+        buyer, item, largest = worst_pairs(types, failure, 8 * types * profiles * contexts * actions, tolerance)
+        if not len(buyer):
             return Rows.join([]), largest
-        pairs.append((envious * types + np.arange(types))[envied > tolerance])
-        buyer, item = np.divmod(np.unique(np.concatenate(pairs)), types)
         return self.rows(buyer, item, self._best_disobedience(buyer, experiment[item])), largest
 
     def _best_disobedience(self, buyer: IntArray, experiment: NumberArray) -> IntArray:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optmarket.errors import InstanceError
 from optmarket.models._selling_information_market import Market, Params
-from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, earned, values
+from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, distinct_items, earned, values
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
 from optmarket.solution import Audit
@@ -20,6 +21,7 @@ UNITS = {
     **dict.fromkeys(("revenue", "surplus", "welfare"), "payoff units"),
     "share-served": "probability",
     **dict.fromkeys(("full-information-revenue", "full-information-price", "first-best"), "payoff units"),
+    **dict.fromkeys(("unrestricted-revenue", "loss"), "payoff units"),
 }
 
 
@@ -54,10 +56,12 @@ def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     Raises
     ------
     InstanceError
-        If the mechanism does not fit the market.
+        If the mechanism does not fit the market, or lists more different items than it allows.
     """
     market = Market.of(params)
     menu = Menu.read(market, mechanism)
+    if params.max_items is not None and (listed := distinct_items(menu)) > params.max_items:
+        raise InstanceError(f"lists {listed} different items; the market allows {params.max_items} (max_items)", field="items")
     product, outside = _primitives(market)
     found = _outcome(market, menu, product, outside)
     unit = float(market.scale)

@@ -31,9 +31,12 @@ def theory(params: Params) -> list[Claim]:
     ]
     if len(market.active) == 1:
         claims.insert(0, _claim(first_best, "eq", "one type: all it would pay for full information"))
+    if params.max_items == 1:
+        claims.insert(0, _claim(single, "eq", "one item: full information at the best posted price"))
     envelope = binary_optimum(market)
     if envelope is not None:
-        claims.insert(0, _claim(envelope, "eq", "two states, matching payoffs, one value: concave envelopes"))
+        relation = "eq" if params.max_items is None else "upper"
+        claims.insert(0, _claim(envelope, relation, "two states, matching payoffs, one value: concave envelopes"))
     return claims
 
 

@@ -18,9 +18,13 @@ One item per type, whose signals are recommended actions, one per context (profi
 ``gain_r(pi_r) - t_r >= o_r`` (individual rationality) and ``gain_r(pi_r) - t_r >= V_r(pi_q) - t_q`` for all r, q (incentives:
 misreporting, disobeying, and both), where gain_r is the payoff of obeying. Prices in [0, F_r - o_r] are without loss.
 
+With ``max_items`` the menu has at most so many items. The dearest is then full information without loss; a given assignment of
+types to items is a linear program, and assignments are searched: see ``_selling_information_search``.
+
 Closed forms
 ------------
 - One type: F - o.
+- One item: full information at the best posted price.
 - Two states, matching payoffs of one value, no contexts: with theta the probability of the first state and F its distribution,
   the optimum is ``max_m cav[y Pr(theta >= y)](m) + cav[-(1 - z) Pr(theta > z)](m as the mass of 1 - z)``, the concave envelopes
   taken over points (theta_k, .) and the ends; exact for any finite set of types.
@@ -39,19 +43,20 @@ References
 
 from __future__ import annotations
 
-import math
 import time
-from fractions import Fraction
+from dataclasses import replace
 
 from optmarket import highs, refinement
+from optmarket.errors import ModelError
 from optmarket.models._selling_information_market import BuyerType, Market, Params
-from optmarket.models._selling_information_menu import direct_menu, full_information_menu
+from optmarket.models._selling_information_menu import around, direct_menu, full_information_menu
 from optmarket.models._selling_information_plot import plot
 from optmarket.models._selling_information_program import Deviations, build
+from optmarket.models._selling_information_reduced import Relaxed, best_menu
 from optmarket.models._selling_information_report import UNITS, audit, quantities, tables
 from optmarket.models._selling_information_theory import theory
 from optmarket.numbers import floats
-from optmarket.program import FloatArray, LinearProgram
+from optmarket.program import FloatArray, LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
 from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
 
@@ -75,28 +80,50 @@ def program(params: Params, *, exact: bool = False, deviations: Deviations = "do
     ModelError
         If it does not fit in memory.
     """
+    if params.max_items is not None:
+        raise ModelError(
+            f"is {params.max_items}: with it the market is no single linear program; leave it out to export",
+            field="params.max_items",
+        )
     return build(Market.of(params), exact=exact, deviations=deviations)
 
 
 def solve(params: Params, options: Options | None = None) -> Answer:
-    """The revenue-maximising menu.
+    """The revenue-maximising menu; with ``params.max_items`` the best of at most so many items, by `best_menu`.
 
     Parameters
     ----------
     params : Params
     options : Options, optional
-        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed).
+        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed); with ``max_items``
+        only ``auto``.
 
     Raises
     ------
     ModelError
-        If the program does not fit in memory.
+        If the program does not fit in memory, or with ``max_items`` another method than ``auto`` or an exact proof that there
+        is not is asked for.
     SolverError
         If the solver gives no answer, or with ``exact`` none that is exactly optimal.
     """
     options = options or Options()
     start = time.perf_counter()
-    market = Market.of(params)
+    market, most = Market.of(params), params.max_items
+    if most is None:
+        return _solve(market, options, start).answer
+    if options.method != "auto":
+        raise ModelError(
+            f"is {most}: with it the way to solve follows from the market's size, and there is no method {options.method!r}; "
+            "leave the method out",
+            field="params.max_items",
+        )
+    # one item is known exactly without the program
+    relaxed = _solve(market, replace(options, exact=options.exact and most > 1), start)
+    return best_menu(market, most, relaxed, options, start)
+
+
+def _solve(market: Market, options: Options, start: float) -> Relaxed:
+    """The best menu of any size, and the program's last point."""
     scale = float(market.scale)
     method = "full" if options.method == "full" else "cuts"
     linear = build(market, exact=options.exact)
@@ -116,22 +143,21 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         incumbent(result.x)
     menu, lower = candidates[0]
     upper = result.bound * scale
+    point: NumberArray | None = result.x
     if options.exact and status is Status.OPTIMAL:
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
         proof = refinement.solve_exactly(linear, result, left)
         if isinstance(proof, Status):
             status = proof
         else:
-            exact = proof.value * market.scale
+            exact, point = proof.value * market.scale, proof.x
             menu, _ = direct_menu(market, floats(proof.x[experiment]), floats(proof.x[price]), discount=False)
-            nearest = float(exact)
-            lower = nearest if exact >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
-            upper = nearest if exact <= Fraction(nearest) else math.nextafter(nearest, math.inf)
+            lower, upper = around(exact)
     gap = (upper - lower) / max(scale, abs(upper))
     if status in {Status.OPTIMAL, Status.GAP} or (status is Status.TIME_LIMIT and not options.exact):
         reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
         status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
-    return Answer(
+    answer = Answer(
         status=status,
         mechanism=menu.as_mechanism(),
         quantities=quantities(market, menu),
@@ -148,6 +174,7 @@ def solve(params: Params, options: Options | None = None) -> Answer:
             "columns": linear.columns,
         },
     )
+    return Relaxed(answer, None if point is None else point[experiment], None if point is None else point[price])
 
 
 MODEL = ModelSpec(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import tempfile
@@ -52,6 +54,39 @@ def read_text(path: str | Path) -> str:
     if not text.strip():
         raise InstanceError("is empty", file=str(path))
     return text
+
+
+def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Read a csv table with a header.
+
+    Returns
+    -------
+    header : list of str
+    rows : list of (line, entries by column)
+        Stripped of spaces; rows without any entry, which spreadsheets leave, are left out.
+
+    Raises
+    ------
+    InstanceError
+        If the file cannot be read, is no csv, names a column twice or not at all, has a row of another length, or no row.
+    """
+    reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for row in reader:
+            rows.append((reader.line_num, [entry.strip() for entry in row]))
+    except csv.Error as error:
+        raise InstanceError(f"is not a csv file: {error}", file=str(path), field=f"line {reader.line_num}") from error
+    rows = [(line, row) for line, row in rows if any(row)]
+    (_, header), *rows = rows
+    if "" in header or len(set(header)) != len(header):
+        raise InstanceError(f"has columns {', '.join(header)}; must be all named, and differently", file=str(path))
+    for line, row in rows:
+        if len(row) != len(header):
+            raise InstanceError(f"has {len(row)} entries, the header {len(header)}", file=str(path), field=f"line {line}")
+    if not rows:
+        raise InstanceError("has no row below the header", file=str(path))
+    return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -22,6 +22,7 @@ import pytest
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 from scipy.stats import beta
+from test_selling_information_reduced import best_for, labellings
 
 import optmarket as om
 from optmarket import highs, registry
@@ -31,6 +32,7 @@ from optmarket.solution import Solution, Status
 ROOT = Path(__file__).resolve().parents[1] / "instances"
 HOME = ROOT / "selling-information"
 FILES = sorted(ROOT.rglob("*.toml"))
+REDUCED = sorted(HOME.glob("reduced-*.toml"))  # menus of few items: no single program
 SMALL = 60  # types up to which an instance is also proved exactly
 LISTED = 12  # types up to which all rows are listed, for a second program
 PROVED = {"analytic", "exact", "proved"}
@@ -55,8 +57,8 @@ def solved(path: Path, exact: bool = False, method: str = "auto") -> Solution:
 
 
 def one_buyer(most: int) -> list[Path]:
-    """Files of the one-buyer market of at most so many types."""
-    return [path for path in sorted(HOME.glob("*.toml")) if len(loaded(path).params.types) <= most]
+    """Files of the one-buyer market of at most so many types, menus of any size."""
+    return [path for path in sorted(HOME.glob("*.toml")) if len(loaded(path).params.types) <= most and path not in REDUCED]
 
 
 def stated(path: Path, quantity: str = "revenue") -> Fraction:
@@ -99,6 +101,8 @@ def test_the_gallery_is_there() -> None:
         "single-type",
         "credit-report",
         "market-survey",
+        "reduced-two-types",
+        "reduced-credit-report",
     }
     assert expected <= {path.stem for path in HOME.glob("*.toml")}
 
@@ -375,6 +379,29 @@ def test_binary_markets_by_their_dual_closed_form(stem: str) -> None:
     assert abs(value - stated(path)) <= rounded
 
 
+# Menus of few items ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", REDUCED, ids=name)
+def test_a_reduced_menu_is_the_best_of_all_assignments(path: Path) -> None:
+    params: Any = loaded(path).params
+    given = Primitives.of(path)
+    worth = np.einsum("rwc,rwa->rwca", given.measure, given.payoff)
+    best = max(best_for(worth, given.weight, labels) for labels in labellings(len(given.weight), params.max_items))
+    assert best == pytest.approx(float(stated(path)), rel=1e-9)
+
+
+@pytest.mark.parametrize("path", REDUCED, ids=name)
+def test_a_reduced_menu_is_held_against_the_unrestricted_one(path: Path) -> None:
+    params: Any = loaded(path).params
+    whole = HOME / path.name.removeprefix("reduced-")
+    assert params.model_copy(update={"max_items": None}) == loaded(whole).params
+    found = solved(path).quantities
+    assert found["unrestricted-revenue"] == pytest.approx(float(stated(whole)), rel=1e-9)
+    assert stated(path, "loss") == stated(whole) - stated(path)
+    assert len(solved(path).mechanism["items"]) <= params.max_items < len(MENUS[whole.stem])
+
+
 @pytest.mark.parametrize("path", sorted(HOME.glob("*.toml")), ids=name)
 def test_full_information_by_sorting(path: Path) -> None:
     given = Primitives.of(path)
@@ -414,6 +441,8 @@ MENUS: dict[str, list[tuple[list[list[Any]], str]]] = {
     "two-states-three-actions": [([[1, 0], ["1/3", "2/3"]], "1/2"), (TRUTH[2], "1")],
     "single-type": [(TRUTH[2], "5/12")],
     "credit-report": [([[1, 0], ["1/2", "1/2"]], "30"), ([["1/2", "1/2"], [0, 1]], "30"), (TRUTH[2], "110")],
+    "reduced-two-types": [(TRUTH[2], "1/4")],
+    "reduced-credit-report": [([[1, 0], ["13/25", "12/25"]], "144/5"), (TRUTH[2], "112")],
 }
 
 

@@ -29,11 +29,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LAYERS = (
     {"errors"},
     {"numbers"},
-    {"distributions"},
     {"faults", "files", "program"},
+    {"distributions"},
     {"solution"},
     {"instance", "template"},
-    {"settings"},
+    {"separation", "settings"},
     {"certificate", "convex", "highs", "plots"},
     {"export", "refinement"},
     {"registry"},

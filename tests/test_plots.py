@@ -277,9 +277,7 @@ def test_solve_draws_nothing_without_a_folder(run: Callable[..., Done], tmp_path
     assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".json"]
 
 
-def test_a_figure_that_cannot_be_written_does_not_cost_the_answer(
-    run: Callable[..., Done], tmp_path: Path
-) -> None:
+def test_a_figure_that_cannot_be_written_does_not_cost_the_answer(run: Callable[..., Done], tmp_path: Path) -> None:
     run("solve", GALLERY / "two-types.toml", "--out", tmp_path)
     (solution,) = tmp_path.rglob("*.json")
     solution.with_suffix(".svg").mkdir()

@@ -451,7 +451,7 @@ def test_values_in_blocks_are_the_values(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = values(product_, experiment)
     monkeypatch.setattr("optmarket.models._selling_information_menu.BLOCK_BYTES", 1)
     np.testing.assert_array_equal(values(product_, experiment), whole)
-    monkeypatch.setattr("optmarket.models._selling_information_program.BLOCK_BYTES", 1)
+    monkeypatch.setattr("optmarket.separation.BLOCK_BYTES", 1)
     before = exact_revenue(case.params(), "full")
     assert exact_revenue(case.params(), "cuts") == before
 

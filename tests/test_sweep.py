@@ -72,7 +72,7 @@ def test_types_of_a_csv_file_can_be_set() -> None:
     assert vary(case, {find(case, "types.2.value"): Fraction(7)}).params.model_dump()["types"][2]["value"] == "7"
 
 
-@pytest.mark.parametrize("written", ["types[1].belief[0]", "types.1.belief.0", "params.types[1].belief[0]", " types[1].belief.0 "])
+@pytest.mark.parametrize("written", ["types[1].belief[0]", "types.1.belief.0", "params.types[1].belief[0]", " types.1.belief.0 "])
 def test_ways_to_write_a_path(written: str) -> None:
     assert find(om.load(TWO), written) == "types[1].belief[0]"
 
