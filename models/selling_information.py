@@ -44,12 +44,14 @@ References
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 from optmarket import highs, refinement
 from optmarket.errors import ModelError
 from optmarket.models._selling_information_market import BuyerType, Market, Params
-from optmarket.models._selling_information_menu import around, direct_menu, full_information_menu
+from optmarket.models._selling_information_menu import Menu, around, direct_menu, full_information_menu
 from optmarket.models._selling_information_plot import plot
 from optmarket.models._selling_information_program import Deviations, build
 from optmarket.models._selling_information_reduced import Relaxed, best_menu
@@ -60,7 +62,38 @@ from optmarket.program import FloatArray, LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
 from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
 
-__all__ = ["MODEL", "BuyerType", "Params", "audit", "plot", "program", "solve", "tables", "theory"]
+__all__ = [
+    "MODEL",
+    "UNITS",
+    "BuyerType",
+    "Formulation",
+    "Market",
+    "Menu",
+    "Params",
+    "audit",
+    "plot",
+    "program",
+    "solve",
+    "solve_program",
+    "tables",
+    "theory",
+]
+
+
+@dataclass(frozen=True)
+class Formulation:
+    """A program, and how its points are read.
+
+    Attributes
+    ----------
+    program : LinearProgram
+        In normalised payoffs.
+    read : callable
+        From a point to experiments, shape (M, W, S), signals being recommended profiles, and normalised prices, shape (M,).
+    """
+
+    program: LinearProgram
+    read: Callable[[NumberArray], tuple[NumberArray, NumberArray]]
 
 
 def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram:
@@ -122,18 +155,37 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     return best_menu(market, most, relaxed, options, start)
 
 
-def _solve(market: Market, options: Options, start: float) -> Relaxed:
+def solve_program(params: Params, options: Options, formulate: Callable[[bool], Formulation]) -> Answer:
+    """The revenue-maximising menu, by another program for the same market.
+
+    Parameters
+    ----------
+    params : Params
+    options : Options
+    formulate : callable
+        From whether coefficients are to be Fractions to a program whose optimum is the market's.
+    """
+    return _solve(Market.of(params), options, time.perf_counter(), formulate).answer
+
+
+def _formulated(market: Market, exact: bool) -> Formulation:
+    linear = build(market, exact=exact)
+    experiment, price = linear.variables["experiment"], linear.variables["price"]
+    return Formulation(linear, lambda x: (x[experiment], x[price]))
+
+
+def _solve(market: Market, options: Options, start: float, formulate: Callable[[bool], Formulation] | None = None) -> Relaxed:
     """The best menu of any size, and the program's last point."""
     scale = float(market.scale)
     method = "full" if options.method == "full" else "cuts"
-    linear = build(market, exact=options.exact)
-    experiment, price = linear.variables["experiment"], linear.variables["price"]
+    formulation = (formulate or partial(_formulated, market))(options.exact)
+    linear, read = formulation.program, formulation.read
     if method == "full":
         linear = linear.listed()
     candidates = [full_information_menu(market)]
 
     def incumbent(x: FloatArray) -> float:
-        candidates.append(direct_menu(market, x[experiment], x[price], discount=True))
+        candidates.append(direct_menu(market, *read(x), discount=True))
         candidates[:] = [max(candidates, key=lambda candidate: candidate[1])]
         return candidates[0][1] / scale
 
@@ -151,7 +203,7 @@ def _solve(market: Market, options: Options, start: float) -> Relaxed:
             status = proof
         else:
             exact, point = proof.value * market.scale, proof.x
-            menu, _ = direct_menu(market, floats(proof.x[experiment]), floats(proof.x[price]), discount=False)
+            menu, _ = direct_menu(market, *map(floats, read(proof.x)), discount=False)
             lower, upper = around(exact)
     gap = (upper - lower) / max(scale, abs(upper))
     if status in {Status.OPTIMAL, Status.GAP} or (status is Status.TIME_LIMIT and not options.exact):
@@ -174,7 +226,7 @@ def _solve(market: Market, options: Options, start: float) -> Relaxed:
             "columns": linear.columns,
         },
     )
-    return Relaxed(answer, None if point is None else point[experiment], None if point is None else point[price])
+    return Relaxed(answer, *((None, None) if point is None else read(point)))
 
 
 MODEL = ModelSpec(

@@ -162,12 +162,45 @@ def new_command(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, which must not exist. Default: stdout."),
     ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="With --from-confusion: csv files, one a classifier.", show_default=False),
+    ] = None,
+    confusion: Annotated[
+        bool,
+        typer.Option(
+            "--from-confusion",
+            help="Make the buyers from classifiers' confusion matrices, for markets that sell to classifiers: rows true class, "
+            "columns predicted, counts. Default: the market's example.",
+        ),
+    ] = False,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="With --from-confusion: this class against the rest, equally likely. Default: all classes, as they come.",
+        ),
+    ] = None,
 ) -> None:
-    """Write a commented instance to start from; it solves as it stands."""
+    """Write a commented instance to start from; it solves as it stands.
+
+    \b
+    From classifiers:
+      optmarket new MARKET --from-confusion tree.csv linear.csv --class cat -o my.toml
+    """
 
     def run() -> int:
         spec = registry.get(market)
-        text = template(spec.name, spec.title, spec.source, spec.params)
+        if confusion:
+            if spec.from_confusion is None:
+                raise ModelError(f"{spec.name} has no buyers made from confusion matrices", field="--from-confusion")
+            text = spec.from_confusion(files or [], positive)
+        elif files or positive is not None:
+            given = "FILE" if files else "--class"
+            raise InstanceError("goes with --from-confusion", field=given)
+        else:
+            text = template(spec.name, spec.title, spec.source, spec.params)
         if output is None:
             terminal.write(text)
             return GOOD

@@ -68,7 +68,8 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, s
     Raises
     ------
     InstanceError
-        If the file cannot be read, is no csv, names a column twice or not at all, has a row of another length, or no row.
+        If the file cannot be read, is no csv, names a column twice or (the first aside) not at all, has a row of another length,
+        or no row.
     """
     reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
     rows: list[tuple[int, list[str]]] = []
@@ -78,8 +79,10 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, s
     except csv.Error as error:
         raise InstanceError(f"is not a csv file: {error}", file=str(path), field=f"line {reader.line_num}") from error
     rows = [(line, row) for line, row in rows if any(row)]
+    if not rows:
+        raise InstanceError("has no entries", file=str(path))
     (_, header), *rows = rows
-    if "" in header or len(set(header)) != len(header):
+    if "" in header[1:] or len(set(header)) != len(header):  # the first column of row names has no name in some programs' files
         raise InstanceError(f"has columns {', '.join(header)}; must be all named, and differently", file=str(path))
     for line, row in rows:
         if len(row) != len(header):

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    StrictBool,
     StringConstraints,
     ValidationError,
     ValidationInfo,
@@ -56,6 +57,8 @@ class Instance:
         What reading changed or noticed.
     settings : mapping
         Parameters that were given other values than the file's, by path.
+    figure : bool
+        Whether its figure is among the results of the gallery.
     """
 
     model: str
@@ -68,6 +71,7 @@ class Instance:
     file: str | None = None
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Fraction] = field(default_factory=dict)
+    figure: bool = False
 
 
 def _as_written(value: object) -> str:
@@ -135,6 +139,7 @@ class _Header(BaseModel):
     source: _Text = Field(description="where the case is from: a paper and the place in it, or own")
     params: dict[str, Any] = Field(description="the table [params] holds the market's numbers")
     expect: Annotated[tuple[_Expect, ...], BeforeValidator(_many)] = ()
+    figure: StrictBool = Field(False, description="true: its figure is among the results that `optmarket reproduce` makes")
 
 
 def read(path: str | Path, params_of: Callable[[str], type[BaseModel]]) -> Instance:
@@ -189,6 +194,7 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         source=header.source,
         params=params,
         expect=tuple(expect.to_claim() for expect in header.expect),
+        figure=header.figure,
         slug=_slug(path) if file else header.model,
         sha256=sha256(header.model, params),
         file=file,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -47,6 +48,8 @@ class ModelSpec:
         (params, mechanism) -> named DataFrames, in the order in which a person reads them.
     plot : callable
         (params, solution) -> matplotlib Figure; matplotlib is imported only when it is called.
+    from_confusion : callable, optional
+        (csv files, name of a class or None) -> text of an instance: classifiers' confusion matrices as buyers.
     units : mapping
         Each quantity's unit, in the order in which tables show them; the objective's is that of its bounds.
     """
@@ -64,6 +67,7 @@ class ModelSpec:
     tables: Callable[[Any, Mapping[str, Any]], dict[str, pd.DataFrame]]
     plot: Callable[[Any, Solution], Figure]
     units: Mapping[str, str]
+    from_confusion: Callable[[Sequence[Path], str | None], str] | None = None
 
 
 def names() -> list[str]:

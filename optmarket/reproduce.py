@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from optmarket import pages, registry
+from optmarket import pages, plots, registry
 from optmarket.errors import InstanceError, OptmarketError, SolverError
 from optmarket.files import must_be_writable, read_text, write_text
 from optmarket.solution import Claim, Solution, Status
 from optmarket.tables import render
-from optmarket.workflow import SAME, solve
+from optmarket.workflow import SAME, load, solve
 
 DIGITS = 9
 ERROR_DIGITS = 2
@@ -107,7 +107,7 @@ def reproduce(
 
     Writes into a folder ``<market>.csv``, see `rows`, as soon as all of the market is solved; then ``claims.md``, of these tables
     and those of other markets found there, and ``seconds.csv``, which nothing compares. The same instances give the same
-    tables wherever they are solved.
+    tables wherever they are solved. Instances with ``figure = true`` are drawn into ``figures/<slug>.png`` and ``.svg``.
 
     Parameters
     ----------
@@ -137,11 +137,13 @@ def reproduce(
     table = [row for name in registry.names() if name not in files for row in read(out / f"{name}.csv", COLUMNS)]
     seconds = [row for row in read(timed, SECONDS) if row["instance"].partition("/")[0] not in files]
     results: dict[str, Solution | OptmarketError] = {}
+    drawn: list[Path] = []
     for target, paths in zip(targets, files.values(), strict=True):
         of_market: list[Row] = []
         for path in paths:
             slug = path.relative_to(instances).with_suffix("").as_posix()
             results[slug] = result = _solved(path)
+            drawn += _drawn(path, result, out / "figures" / slug)
             of_market += rows(slug, result)
             if progress is not None:
                 progress(f"{slug}: {_in_short(result)}")
@@ -162,7 +164,7 @@ def reproduce(
         differ=dict(sorted(standing.items())),
         failures=tuple(f"{slug}: {words}" for slug, found in solutions.items() for words in _failures(found)),
         errors=tuple(result for result in results.values() if isinstance(result, OptmarketError)),
-        files=tuple(made),
+        files=(*made, *drawn),
     )
 
 
@@ -308,6 +310,13 @@ def _solved(path: Path) -> Solution | OptmarketError:
     if found.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     return found
+
+
+def _drawn(path: Path, result: Solution | OptmarketError, stem: Path) -> tuple[Path, ...]:
+    """The figure of an instance that asks for one."""
+    if isinstance(result, OptmarketError) or not load(path).figure:
+        return ()
+    return plots.save(result.plot(), stem)
 
 
 def _fault(found: Solution) -> str:

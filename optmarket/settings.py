@@ -197,7 +197,12 @@ def _range(case: Instance, path: str, text: str) -> tuple[Fraction, ...]:
 
 def _raw(case: Instance) -> dict[str, Any]:
     """The parameters as a file would hold them, defaults written out."""
-    return case.params.model_dump(mode="json", by_alias=True)
+    try:
+        return case.params.model_dump(mode="json", by_alias=True)
+    except ValueError as error:
+        if "KeyboardInterrupt" in str(error):  # which pydantic wraps when it comes while a number is written
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _entries(value: object) -> list[Any]:

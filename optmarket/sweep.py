@@ -278,15 +278,15 @@ def _leave_with(starter: int) -> None:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started here never hear of Ctrl-C, which is for the one that started them; it gets a Ctrl-C afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    """Processes started here never hear of Ctrl-C, which is for the one that starts them: they inherit that it is ignored."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _point(k: int, case: Instance, options: Options) -> Point:

@@ -1,0 +1,276 @@
+"""Selling training data to a buyer with data of its own.
+
+Setting
+-------
+Two equally likely states, two actions, payoff 1 for the true state. A buyer's own classifier errs: type (alpha, beta) has
+``alpha = Pr(wrong, state 1)`` and ``beta = Pr(wrong, state 2)``, both at least 0, ``alpha + beta <= 1/2``. The seller knows the
+distribution of types only and posts a menu of data sets; the buyer merges what it buys with its own data. More states, signals or
+other priors: a joint measure of state and own signal for each type.
+
+Timing
+------
+The seller posts the menu; the buyer, knowing its type, buys an item or nothing; the state and the own signal are drawn; the buyer
+sees both signals and acts.
+
+Program
+-------
+It is an information market with one context per own signal, and without loss an item leaves shares ``pi = (pi1, pi2)`` of the two
+errors: worth ``alpha + beta - min(alpha pi1 + beta pi2, pi1/2, pi2/2)``, the last two to buyers that drop their own data.
+Maximise ``sum f_r t_r`` subject to ``alpha_r pi1_r + beta_r pi2_r + t_r <= alpha_r + beta_r`` and, for all r and q, ``<= alpha_r
+pi1_q + beta_r pi2_q + t_q``, ``<= pi1_q/2 + t_q`` and ``<= pi2_q/2 + t_q``.
+
+Closed forms
+------------
+- Two types: `two_types`, for any weights; `region_map` for many at once.
+- Types on a line ``k alpha + beta = m``: `two_tiers`, for any distribution of alpha.
+
+Where the sources are wrong
+---------------------------
+See docs/selling-training-data.md: the no-rent condition of region IV, the objective on a line, and the rectangle of region III.
+
+References
+----------
+.. [1] Huang, Zhao, Zhong, "Selling Training Data", talk (the later of two); types (alpha, beta).
+.. [2] Huang, Zhao, Zhong, "Selling Training Data", talk (the earlier); types (theta1, theta2) = (beta, alpha).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from optmarket.errors import ModelError
+from optmarket.models import selling_information
+from optmarket.models._selling_training_data_confusion import from_confusion
+from optmarket.models._selling_training_data_line import serve
+from optmarket.models._selling_training_data_market import DataBuyer, Line, Params
+from optmarket.models._selling_training_data_plot import plot
+from optmarket.models._selling_training_data_program import build
+from optmarket.models._selling_training_data_report import (
+    UNITS,
+    as_experiment,
+    audit,
+    cutoff,
+    finer_revenue,
+    line_bounds,
+    line_quantities,
+    of_items,
+    on_line,
+    tables,
+)
+from optmarket.models._selling_training_data_theory import REGIONS, region_map, two_tiers, two_types
+from optmarket.models.selling_information import Formulation, Menu
+from optmarket.numbers import floats
+from optmarket.program import LinearProgram, NumberArray
+from optmarket.registry import ModelSpec
+from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Claim, Options, Status
+
+__all__ = [
+    "MODEL",
+    "REGIONS",
+    "DataBuyer",
+    "Line",
+    "Params",
+    "audit",
+    "convergence",
+    "from_confusion",
+    "plot",
+    "program",
+    "region_map",
+    "solve",
+    "tables",
+    "theory",
+    "two_tiers",
+    "two_types",
+]
+
+DISCOUNTS = tuple(10.0**-k for k in range(13, 2, -1))
+ROUNDING = 1e-15
+
+
+def program(params: Params, *, exact: bool = False) -> LinearProgram | None:
+    """The market's linear program in the formulation asked for; none on a whole line.
+
+    Raises
+    ------
+    ModelError
+        If it does not fit in memory.
+    """
+    if params.on_continuum:
+        return None
+    return (
+        _formulated(params, exact).program
+        if _is_reduced(params)
+        else selling_information.program(params.information, exact=exact)
+    )
+
+
+def solve(params: Params, options: Options | None = None) -> Answer:
+    """The revenue-maximising menu.
+
+    Parameters
+    ----------
+    params : Params
+    options : Options, optional
+        Methods: ``cuts`` and ``full``, as for an information market; on a whole line only ``auto``, which is the closed form.
+
+    Raises
+    ------
+    ModelError
+        If the program does not fit in memory, or a method is asked for on a whole line.
+    SolverError
+        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
+    """
+    options = options or Options()
+    if params.on_continuum:
+        return _solve_line(params, options)
+    if not _is_reduced(params):
+        found = selling_information.solve(params.information, options)
+    else:
+        found = selling_information.solve_program(params.information, options, lambda exact: _formulated(params, exact))
+    more = of_items(found.mechanism) if params.has_pairs else {}
+    if params.triangle is not None:
+        more["finer-grid-revenue"] = finer_revenue(params, found.mechanism)
+    form = "reduced" if _is_reduced(params) else "general"
+    return replace(found, quantities={**found.quantities, **more}, method=f"{found.method}, {form} form")
+
+
+def _is_reduced(params: Params) -> bool:
+    return params.has_pairs and params.formulation != "general"
+
+
+def _formulated(params: Params, exact: bool) -> Formulation:
+    linear = build([(weight, pair) for weight, pair in params.pairs if weight], exact=exact)
+    left, price = linear.variables["left"], linear.variables["price"]
+
+    def read(x: NumberArray) -> tuple[NumberArray, NumberArray]:
+        return as_experiment(x[left]), x[price]
+
+    return Formulation(linear, read)
+
+
+def _solve_line(params: Params, options: Options) -> Answer:
+    """The two tiers, with prices cut by a little so that no tie goes against the seller, unless the optimum is exact."""
+    if options.method != "auto":
+        raise ModelError(f"there is no method {options.method!r} on a whole line, which has a closed form; give grid, or auto")
+    assert params.line is not None and params.alpha is not None
+    start = time.perf_counter()
+    line, law = params.line, params.alpha.law
+    tiers = two_tiers(line, law)
+    exact = tiers.revenue if isinstance(tiers.revenue, Fraction) else None
+    if options.exact and exact is None:
+        raise ModelError("has a distribution that is computed in floats; leave exact out", field="params.alpha")
+    first = tiers.cutoffs[0]
+    first_left, second_left, low = tiers.low_item(first)
+    experiment = as_experiment(floats([[first_left, second_left], [0, 0]]))
+    price = floats([low, tiers.full_price(first)])
+    served = serve(line, law, experiment, price, ROUNDING)
+    kept = np.isin([0, 1], served.item[served.mass > 0])
+    experiment, price = experiment[kept], price[kept]
+
+    def surely(share: float) -> float:
+        return serve(line, law, experiment, price * (1 - share), ROUNDING, for_seller=False).revenue
+
+    upper = float(tiers.upper)
+    if exact is not None:
+        lower, upper = _around(exact)
+    else:
+        share = max(DISCOUNTS, key=surely)
+        price = price * (1 - share)
+        lower = min(surely(share) - ROUNDING, upper)
+    menu = Menu(experiment, price)
+    mechanism = menu.as_mechanism()
+    found = on_line(params, mechanism)
+    gap = (upper - lower) / max(1.0, abs(upper))
+    reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
+    more = () if len(tiers.cutoffs) == 1 else (f"as good: cut-offs {', '.join(f'{float(at):.9g}' for at in tiers.cutoffs)}",)
+    return Answer(
+        status=Status.OPTIMAL if reached else Status.GAP,
+        mechanism=mechanism,
+        quantities={**line_quantities(params, found), **of_items(mechanism), **cutoff(params, mechanism)},
+        certificate=Certificate(lower, upper, gap),
+        exact=exact,
+        method="two tiers",
+        notes=("the upper bound is the theorem of two tiers, not a program's dual", *more),
+        run={"seconds": time.perf_counter() - start},
+    )
+
+
+def _around(value: Fraction) -> tuple[float, float]:
+    nearest = float(value)
+    low = nearest if value >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
+    high = nearest if value <= Fraction(nearest) else math.nextafter(nearest, math.inf)
+    return low, high
+
+
+def theory(params: Params) -> list[Claim]:
+    """What is known of the optimum without solving anything: two types exactly, and bounds from either side."""
+    if params.on_continuum:
+        single, worth = line_bounds(params)
+        return [
+            Claim("revenue", _written(single), "lower", "proved", "complete data alone at the best posted price", 1e-9),
+            Claim("revenue", _written(worth), "upper", "proved", "total value of complete data", 1e-9),
+        ]
+    claims = selling_information.theory(params.information)
+    if not params.has_pairs:
+        return claims
+    pairs = [(weight, pair) for weight, pair in params.pairs if weight]
+    if len(pairs) == 2:
+        (weight, first), (_, second) = pairs
+        found = two_types(first, second, weight)
+        claims.insert(0, Claim("revenue", str(found.revenue), "eq", "analytic", f"two types, region {found.region}"))
+    return claims
+
+
+def _written(value: Fraction | float) -> str:
+    return str(value) if isinstance(value, Fraction) and value.denominator < 10**12 else repr(float(value))
+
+
+def convergence(params: Params, sizes: list[int]) -> pd.DataFrame:
+    """How grids approach a whole line.
+
+    Parameters
+    ----------
+    params : Params
+        A line, with or without grid; cells are of equal length, types their means.
+    sizes : list of int
+
+    Returns
+    -------
+    DataFrame
+        For each size the grid's optimum (``grid value``), what its menu earns on the whole line (``menu on the line``, a lower
+        bound), and the exact optimum of the line.
+    """
+    assert params.line is not None and params.alpha is not None
+    best = float(two_tiers(params.line, params.alpha.law).revenue)
+    whole = params.model_copy(update={"grid": None})
+    rows = []
+    for size in sizes:
+        grid = {"size": size, "rule": "mean"}
+        found = solve(Params.model_validate({**params.model_dump(mode="json", by_alias=True, exclude_none=True), "grid": grid}))
+        menu = {"items": found.mechanism["items"]}
+        rows.append([size, found.quantities["revenue"], on_line(whole, menu).revenue, best])
+    return pd.DataFrame(rows, columns=["cells", "grid value", "menu on the line", "line"])
+
+
+MODEL = ModelSpec(
+    name="selling-training-data",
+    title="Selling training data to a buyer with data of its own",
+    source="Huang, Zhao and Zhong, Selling Training Data (two talks)",
+    objective="revenue",
+    methods=("auto", "cuts", "full"),
+    params=Params,
+    solve=solve,
+    program=program,
+    audit=audit,
+    theory=theory,
+    tables=tables,
+    plot=plot,
+    units=UNITS,
+    from_confusion=from_confusion,
+)
