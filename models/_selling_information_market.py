@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
+from optmarket.distributions import Distribution, Grid, discretised
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text
 from optmarket.instance import note
@@ -22,6 +23,7 @@ from optmarket.numbers import Exact, NonnegativeExact, exact, floats, shown, to_
 from optmarket.program import FloatArray, IntArray, NumberArray
 
 MAX_PROFILES = 4096
+CELLS = 400
 Matrix = Annotated[tuple[Annotated[tuple[Exact, ...], Field(min_length=1)], ...], Field(min_length=1)]
 Measure = tuple[tuple[NonnegativeExact, ...], ...]
 
@@ -89,7 +91,7 @@ class BuyerType(BaseModel):
 
 
 class Params(BaseModel):
-    """A one-buyer information market with finitely many types."""
+    """A one-buyer information market: finitely many types, or two states and a distribution of beliefs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,10 +101,12 @@ class Params(BaseModel):
         examples=["matching"],
         json_schema_extra={"template": True},
     )
-    types: tuple[BuyerType, ...] = Field(
+    types: tuple[BuyerType, ...] | None = Field(
+        None,
         description="the buyer's possible types, a list of tables",
         examples=[[{"weight": "1/2", "belief": ["1/4", "3/4"]}, {"weight": "1/2", "belief": ["3/5", "2/5"]}]],
         min_length=1,
+        json_schema_extra={"template": True},
     )
     types_csv: str | None = Field(
         None,
@@ -110,6 +114,17 @@ class Params(BaseModel):
         description="instead of types: a csv file, relative to this one, one row a type: weight, one column of belief per state "
         "(named as the state), and if wanted value and name",
         examples=["types.csv"],
+    )
+    belief: Distribution | None = Field(
+        None,
+        description="instead of types: the distribution of a buyer's probability of the first of two states, within 0 to 1",
+        examples=[{"dist": "beta", "a": 8, "b": 30}],
+    )
+    value: NonnegativeExact | None = Field(
+        None, description="with belief: multiplies all payoffs, at least 0; left out: 1", examples=[1]
+    )
+    grid: Grid | None = Field(
+        None, description="with belief: solve for finitely many types instead of all", examples=[{"size": 400, "rule": "mean"}]
     )
     states: tuple[str, ...] | None = Field(
         None, description="names of the states, in the order of beliefs and payoff rows", examples=[["low", "high"]], min_length=1
@@ -139,7 +154,9 @@ class Params(BaseModel):
 
     @field_validator("types")
     @classmethod
-    def _weights_sum_to_one(cls, types: tuple[BuyerType, ...], info: ValidationInfo) -> tuple[BuyerType, ...]:
+    def _weights_sum_to_one(cls, types: tuple[BuyerType, ...] | None, info: ValidationInfo) -> tuple[BuyerType, ...] | None:
+        if types is None:
+            return None
         values, said = to_one([buyer.weight for buyer in types], "weights")
         if said is None:
             return types
@@ -147,38 +164,62 @@ class Params(BaseModel):
         return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
 
     @model_validator(mode="after")
+    def _is_one_market(self) -> Self:
+        if (self.types is None) == (self.belief is None):
+            given = "types beside belief" if self.types is not None else "no types"
+            raise InstanceError(f"has {given}; must give one of types, types_csv and belief", field="params.types")
+        if self.belief is None:
+            for name in ("value", "grid"):
+                if getattr(self, name) is not None:
+                    raise InstanceError("goes with belief, and there is none", field=f"params.{name}")
+            return self
+        low, high = self.belief.law.support
+        if low < 0 or high > 1:
+            raise InstanceError(
+                f"reaches from {_end(low)} to {_end(high)}; a probability is within 0 to 1: truncate or scale it",
+                field="params.belief",
+            )
+        if self.on_continuum and self.payoff != "matching":
+            raise InstanceError(
+                "is a matrix; all beliefs of a distribution are solved for matching payoffs: give grid", field="params.payoff"
+            )
+        if self.on_continuum and self.max_items is not None:
+            raise InstanceError("is for finitely many types; give grid", field="params.max_items")
+        return self
+
+    @model_validator(mode="after")
     def _shapes_agree(self) -> Self:
         def states_of(buyer: BuyerType) -> int:
             return len(buyer.belief or buyer.joint or ())
 
-        states = len(self.states) if self.states else states_of(self.types[0])
+        states = len(self.states) if self.states else states_of(self.buyers[0])
         origin = "states names" if self.states else "the first type has"
-        for k, buyer in enumerate(self.types):
+        for k, buyer in enumerate(self.buyers):
             if states_of(buyer) != states:
                 field = f"params.types[{k}].{'belief' if buyer.belief is not None else 'joint'}"
                 raise InstanceError(f"is for {states_of(buyer)} states; {origin} {states}, and all must agree", field=field)
-        own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(self.types) if buyer.payoff is not None]
+        own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(self.buyers) if buyer.payoff is not None]
         shared = [] if self.payoff == "matching" else [("params.payoff", self.payoff)]
-        matrices = [*shared, *own] if shared or len(own) == len(self.types) else []
+        matrices = [*shared, *own] if shared or len(own) == len(self.buyers) else []
         actions = len(self.actions) if self.actions else len(matrices[0][1][0]) if matrices else states
         for field, matrix in [*shared, *own]:
             shape = [len(row) for row in matrix]
             if len(shape) != states or any(width != actions for width in shape):
                 given = f"{len(shape)} x {shape[0]}" if len(set(shape)) == 1 else f"rows of {shape} entries"
                 raise InstanceError(f"is {given}; must be {states} states x {actions} actions", field=field)
-        if self.payoff == "matching" and len(own) < len(self.types) and actions != states:
+        if self.payoff == "matching" and len(own) < len(self.buyers) and actions != states:
             raise InstanceError(f"names {actions} actions; matching payoffs have one per state, {states}", field="params.actions")
         for field, names in (("states", self.states), ("actions", self.actions), ("types", self.type_names())):
             twice = [name for name, count in Counter(names or ()).items() if count > 1]
             if twice:
                 raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.{field}")
-        for k, buyer in enumerate(self.types):
+        for k, buyer in enumerate(self.buyers):
             paid = buyer.payoff or (() if self.payoff == "matching" else self.payoff)
             try:
                 exact(buyer.value * max((abs(entry) for row in paid for entry in row), default=Fraction(1)))
             except ValueError as error:
                 raise InstanceError(f"times its payoff {error}", field=f"params.types[{k}].value") from error
-        contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in self.types)
+        contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in self.buyers)
         if actions**contexts > MAX_PROFILES:
             raise ModelError(
                 f"has {actions} actions and {contexts} contexts: {actions}^{contexts} = {actions**contexts:,} recommendations a "
@@ -187,9 +228,31 @@ class Params(BaseModel):
             )
         return self
 
+    @property
+    def on_continuum(self) -> bool:
+        """Whether there is a type for every belief of a distribution."""
+        return self.belief is not None and self.grid is None
+
+    @cached_property
+    def buyers(self) -> tuple[BuyerType, ...]:
+        """The types there are, or cells of the distribution: of a continuum some, to draw and to check shapes with."""
+        if self.types is not None:
+            return self.types
+        assert self.belief is not None
+        points, weights = discretised(self.belief.law, self.grid or Grid(size=CELLS, rule="mean"))
+        value = Fraction(1) if self.value is None else self.value
+        return tuple(
+            BuyerType.model_validate({"weight": weight, "belief": (theta, 1 - theta), "value": value})
+            for theta, weight in zip(points, weights, strict=True)
+        )
+
     def type_names(self) -> tuple[str, ...]:
         """What tables call the types: their names, or else their numbers from 1."""
-        return tuple(buyer.name or str(k) for k, buyer in enumerate(self.types, start=1))
+        return tuple(buyer.name or str(k) for k, buyer in enumerate(self.buyers, start=1))
+
+
+def _end(end: Fraction | float) -> str:
+    return shown(end) if isinstance(end, Fraction) else f"{end:g}"
 
 
 def _types_from_csv(path: Path, states: Any) -> tuple[list[dict[str, Any]], list[str]]:
@@ -259,7 +322,7 @@ class Market:
     @classmethod
     def of(cls, params: Params) -> Market:
         """Arrays of validated parameters."""
-        types = params.types
+        types = params.buyers
         n_states = len(types[0].belief or types[0].joint or ())
         contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in types)
         joint = np.full((len(types), n_states, contexts), Fraction(0), dtype=object)

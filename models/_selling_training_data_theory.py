@@ -9,19 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from optmarket.distributions import Law, PiecewiseLinear, Smooth
+from optmarket.distributions import Law
+from optmarket.maxima import Product, largest
 from optmarket.models._selling_training_data_market import HALF, Line, Point
-from optmarket.program import FloatArray, IntArray, NumberArray
+from optmarket.program import IntArray, NumberArray
 
 REGIONS = ("I", "II", "III", "III mirrored", "IV", "IV mirrored")
 NEAR = 1e-12
-CLOSE = 1e-10  # of the largest product there could be: to which a maximum over a smooth distribution is enclosed
-STARTING = 4096
-SPLIT = 8
-NARROW = 1e-15  # of the support
-MOST = 2**17  # intervals split at once
-APART = 1e-3  # of the support: maxima closer than that are one
-ROUNDING = 1e-15
 
 
 @dataclass(frozen=True)
@@ -189,81 +183,3 @@ def posted_price(line: Line, law: Law) -> tuple[Fraction | float, Fraction | flo
     """The best revenue from complete data alone, and its price: ``(m + (1 - k) alpha) (1 - F(alpha))`` at its largest."""
     peaks = largest(law, Product(line.m, 1 - line.k, Fraction(1), Fraction(-1)))
     return peaks.value, line.m + (1 - line.k) * peaks.at[0]
-
-
-@dataclass(frozen=True)
-class Product:
-    """``(p + q alpha) (r + s F(alpha))`` with q at least 0, s at most 0 and p + q alpha at least 0."""
-
-    p: Fraction
-    q: Fraction
-    r: Fraction
-    s: Fraction
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """Where a product is largest, in order; its value there, and what it does not exceed anywhere."""
-
-    at: tuple[Fraction | float, ...]
-    value: Fraction | float
-    upper: Fraction | float
-
-
-def largest(law: Law, product: Product) -> Peaks:
-    """Maximise a product over the support of a law, globally: exactly where F is linear in pieces, else enclosed.
-
-    Enclosed to 1e-10 of what it could at most be, or if it is as large on a whole stretch as closely as `MOST` intervals do.
-    """
-    if isinstance(law, PiecewiseLinear):
-        return _at_knots_and_tops(law, product)
-    return _by_splitting(law, product)
-
-
-def _at_knots_and_tops(law: PiecewiseLinear, product: Product) -> Peaks:
-    """At a knot, or at the top of the parabola between two."""
-    p, q, r, s = product.p, product.q, product.r, product.s
-    candidates = set(law.knots)
-    pieces = zip(itertools.pairwise(law.knots), itertools.pairwise(law.levels), strict=True)
-    for (left, right), (low, high) in pieces:
-        slope = s * (high - low) / (right - left)
-        if slope and q:
-            top = -(q * (r + s * low - slope * left) + p * slope) / (2 * q * slope)
-            if left < top < right:
-                candidates.add(top)
-    values = {alpha: (p + q * alpha) * (r + s * law.exact_cdf(alpha)) for alpha in candidates}
-    best = max(values.values())
-    return Peaks(tuple(sorted(alpha for alpha, value in values.items() if value == best)), best, best)
-
-
-def _by_splitting(law: Smooth, product: Product) -> Peaks:
-    """As F does not fall, on [l, u] nothing exceeds the larger of p + q u and p + q l times r + s F(l).
-
-    Intervals that may hold more than the best value found are split until none is left.
-    """
-    p, q, r, s = map(float, (product.p, product.q, product.r, product.s))
-    low, high = map(float, law.support)
-    close = CLOSE * (p + q * high) * r
-    edges = np.linspace(low, high, STARTING + 1)
-    left, right = edges[:-1], edges[1:]
-    best, top = -np.inf, -np.inf
-    points: list[tuple[FloatArray, FloatArray]] = []
-    while len(left):
-        factor = r + s * law.cdf(left)
-        value, bound = (p + q * left) * factor, np.maximum((p + q * right) * factor, (p + q * left) * factor)
-        ends = (p + q * right) * (r + s * law.cdf(right))
-        best = max(best, value.max(), ends.max())
-        points.append((np.concatenate([left, right]), np.concatenate([value, ends])))
-        split = (bound > best + close) & (right - left > NARROW * (high - low))
-        if split.sum() > MOST:
-            split[:] = False
-        top = max([top, *bound[~split]])
-        left, right = left[split], right[split]
-        cuts = left[:, None] + (right - left)[:, None] * np.arange(SPLIT + 1) / SPLIT
-        left, right = cuts[:, :-1].ravel(), cuts[:, 1:].ravel()
-    at, values = (np.concatenate(parts) for parts in zip(*points, strict=True))
-    near = np.flatnonzero(values >= best - close)
-    near = near[np.argsort(at[near])]
-    groups = np.split(near, np.flatnonzero(np.diff(at[near]) > APART * (high - low)) + 1)
-    peaks = tuple(float(at[group[values[group].argmax()]]) for group in groups)
-    return Peaks(peaks, float(best), max(top, best) + ROUNDING)

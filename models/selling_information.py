@@ -44,35 +44,48 @@ References
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from optmarket import highs, refinement
 from optmarket.errors import ModelError
+from optmarket.models import _selling_information_envelope as envelope
+from optmarket.models import _selling_information_report as report
 from optmarket.models._selling_information_market import BuyerType, Market, Params
-from optmarket.models._selling_information_menu import Menu, around, direct_menu, full_information_menu
-from optmarket.models._selling_information_plot import plot
+from optmarket.models._selling_information_menu import NOTHING, Menu, around, direct_menu, full_information_menu
+from optmarket.models._selling_information_plot import plot as draw
 from optmarket.models._selling_information_program import Deviations, build
 from optmarket.models._selling_information_reduced import Relaxed, best_menu
-from optmarket.models._selling_information_report import UNITS, audit, quantities, tables
-from optmarket.models._selling_information_theory import theory
+from optmarket.models._selling_information_report import UNITS, quantities
+from optmarket.models._selling_information_segment import Segment, Served, serve
+from optmarket.models._selling_information_theory import theory as known
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
-from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
+from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Solution, Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "MODEL",
+    "NOTHING",
     "UNITS",
     "BuyerType",
     "Formulation",
     "Market",
     "Menu",
     "Params",
+    "Segment",
+    "Served",
     "audit",
     "plot",
     "program",
+    "serve",
     "solve",
     "solve_program",
     "tables",
@@ -96,8 +109,10 @@ class Formulation:
     read: Callable[[NumberArray], tuple[NumberArray, NumberArray]]
 
 
-def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram:
+def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram | None:
     """The market's linear program, in payoffs divided by a power of two (1 for matching payoffs of value 1).
+
+    There is none for a whole distribution of beliefs.
 
     Parameters
     ----------
@@ -113,6 +128,8 @@ def program(params: Params, *, exact: bool = False, deviations: Deviations = "do
     ModelError
         If it does not fit in memory.
     """
+    if params.on_continuum:
+        return None
     if params.max_items is not None:
         raise ModelError(
             f"is {params.max_items}: with it the market is no single linear program; leave it out to export",
@@ -128,8 +145,8 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     ----------
     params : Params
     options : Options, optional
-        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed); with ``max_items``
-        only ``auto``.
+        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed); ``envelope`` for a whole
+        distribution of beliefs (``auto`` is this there); with ``max_items`` only ``auto``.
 
     Raises
     ------
@@ -141,6 +158,14 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     """
     options = options or Options()
     start = time.perf_counter()
+    if params.on_continuum != (options.method == "envelope") and options.method != "auto":
+        raise ModelError(
+            "a whole distribution of beliefs is solved by envelope alone; give grid, or another method"
+            if params.on_continuum
+            else "the method envelope is for a distribution of beliefs without grid; a program solves finitely many types"
+        )
+    if params.on_continuum:
+        return envelope.solve(params, options)
     market, most = Market.of(params), params.max_items
     if most is None:
         return _solve(market, options, start).answer
@@ -229,12 +254,45 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
     return Relaxed(answer, *((None, None) if point is None else read(point)))
 
 
+def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
+    """What a mechanism does to buyers as they are: see `optmarket.audit`.
+
+    With a whole distribution of beliefs buyers choose from the menu, and quantities are exact but for the distribution function's
+    accuracy.
+
+    Raises
+    ------
+    InstanceError
+        If the mechanism does not fit the market.
+    """
+    return envelope.audit(params, mechanism) if params.on_continuum else report.audit(params, mechanism)
+
+
+def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """The menu, one row per item and state, and the types if they are finitely many, one row each."""
+    found = report.tables(params, mechanism)
+    return {"menu": envelope.with_buyers(params, mechanism, found["menu"])} if params.on_continuum else found
+
+
+def theory(params: Params) -> list[Claim]:
+    """What is known of the optimum without solving anything, on the revenue."""
+    return envelope.theory(params) if params.on_continuum else known(params)
+
+
+def plot(params: Params, solution: Solution) -> Figure:
+    """The menu of a solution as a figure; a distribution of beliefs is drawn with cells of it as weights."""
+    if params.on_continuum:
+        cells = report.tables(params, solution.mechanism)
+        solution = replace(solution, tables={**cells, **solution.tables})
+    return draw(params, solution)
+
+
 MODEL = ModelSpec(
     name="selling-information",
     title="Selling information to one buyer",
     source="Bergemann, Bonatti and Smolin 2018; Ravindranath, Jiang and Parkes 2023",
     objective="revenue",
-    methods=("auto", "cuts", "full"),
+    methods=("auto", "cuts", "full", "envelope"),
     params=Params,
     solve=solve,
     program=program,

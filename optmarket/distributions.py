@@ -71,6 +71,10 @@ class PiecewiseLinear:
         last = bisect.bisect_left(self.levels, Fraction(1))
         return self.knots[first], self.knots[last]
 
+    def mirrored(self) -> PiecewiseLinear:
+        """The distribution of 1 - X."""
+        return PiecewiseLinear(tuple(1 - x for x in reversed(self.knots)), tuple(1 - level for level in reversed(self.levels)))
+
     def exact_cdf(self, x: Fraction) -> Fraction:
         """Pr(X <= x)."""
         if x <= self.knots[0]:
@@ -127,6 +131,10 @@ class Smooth:
     def cdf(self, x: FloatArray) -> FloatArray:
         """Pr(X <= x)."""
         return self.between(np.full_like(np.asarray(x, dtype=float), -np.inf), x)
+
+    def mirrored(self) -> Mirrored:
+        """The distribution of 1 - X, as far as maxima need it."""
+        return Mirrored(self)
 
     def between(self, low: FloatArray, high: FloatArray) -> FloatArray:
         """Pr(low < X <= high), without the loss of digits that a difference has in the upper tail."""
@@ -246,6 +254,23 @@ def _silence() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """The distribution of 1 - X."""
+
+    law: Smooth
+
+    @property
+    def support(self) -> tuple[Fraction | float, Fraction | float]:
+        """The interval that holds all mass."""
+        low, high = self.law.support
+        return 1 - high, 1 - low
+
+    def cdf(self, x: FloatArray) -> FloatArray:
+        """Pr(1 - X <= x)."""
+        return np.asarray(1 - self.law.cdf(1 - x))
 
 
 Law = PiecewiseLinear | Smooth

@@ -31,6 +31,7 @@ LAYERS = (
     {"numbers"},
     {"faults", "files", "program"},
     {"distributions"},
+    {"maxima"},
     {"solution"},
     {"instance", "template"},
     {"separation", "settings"},
