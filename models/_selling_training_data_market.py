@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -213,7 +214,7 @@ class Params(BaseModel):
         """Whether every type is a pair of errors."""
         return self.types is None or all(buyer.joint is None for buyer in self.types)
 
-    @property
+    @cached_property
     def pairs(self) -> list[tuple[Fraction, Point]]:
         """Weight and errors of each type, if all have them and are finitely many."""
         if self.types is not None:
@@ -224,7 +225,7 @@ class Params(BaseModel):
         points, weights = discretised(self.alpha.law, self.grid)
         return [(weight, (alpha, self.line.beta(alpha))) for alpha, weight in zip(points, weights, strict=True)]
 
-    @property
+    @cached_property
     def information(self) -> selling_information.Params:
         """The same market as one for information: own signals are contexts, and the payoff is 1 for the true state.
 

@@ -191,7 +191,7 @@ def _stretches(found: Served, here: Any) -> str:
 def finer_revenue(params: Params, mechanism: Mapping[str, Any]) -> float:
     """What the menu earns from the cells of a finer triangle."""
     assert params.triangle is not None
-    finer = params.model_copy(update={"triangle": Triangle.model_construct(size=FINER * params.triangle.size)})
+    finer = Params.model_construct(triangle=Triangle.model_construct(size=FINER * params.triangle.size))
     menu = {"items": mechanism["items"]}
     return selling_information.audit(finer.information, menu).quantities["revenue"]
 

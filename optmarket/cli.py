@@ -347,7 +347,7 @@ def export_command(
         case = load(instance)
         program = registry.get(case.model).program(case.params)
         if program is None:
-            raise ModelError(f"market {case.model} has no linear program to export")
+            raise ModelError(f"has no linear program to export: {case.model} solves it in closed form; with a grid it has one")
         target = Path(f"{instance.stem}.{file_format}") if output is None else output
         if target.suffix != f".{file_format}":
             raise InstanceError(f"must end in .{file_format}", file=str(target))

@@ -98,4 +98,4 @@ def _by_splitting(law: Smooth | Mirrored, product: Product, low: float, high: fl
     near = near[np.argsort(at[near])]
     groups = np.split(near, np.flatnonzero(np.diff(at[near]) > APART * (high - low)) + 1)
     peaks = tuple(float(at[group[values[group].argmax()]]) for group in groups)
-    return Peaks(peaks, float(best), max(top, best) + ROUNDING)
+    return Peaks(peaks, float(best), max(top, best) + ROUNDING * (p + q * high) * max(abs(r), abs(r + s)))

@@ -105,7 +105,7 @@ FIELDS = {
     "actions twice": (f'actions = ["a", "a"]\ntypes = [{{ weight = 1, {HALVES} }}]', "actions", "twice"),
     "actions miscounted": (f'actions = ["a", "b", "c"]\ntypes = [{{ weight = 1, {HALVES} }}]', "actions", "3 actions"),
     "no types": ("types = []", "types", "at least 1"),
-    "types missing": ('payoff = "matching"', "types", "missing"),
+    "types missing": ('payoff = "matching"', "types", "has no types; must give one of types, types_csv and belief"),
     "misspelt": (f"types = [{{ weight = 1, valeu = 1, {HALVES} }}]", "types[0].valeu", "did you mean 'value'"),
     "profiles": (f"types = [{{ weight = 1, joint = [[{THIRTEEN}], [{THIRTEEN}]] }}]", "types", "2^13 = 8,192"),
 }
