@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optmarket.distributions import Law
 from optmarket.errors import InstanceError, ModelError
+from optmarket.laws import Law
 from optmarket.maxima import Product, largest
 from optmarket.models._selling_information_market import Market, Params
-from optmarket.models._selling_information_menu import NOTHING, TIE, Menu
+from optmarket.models._selling_information_menu import TIE, Menu
 from optmarket.models._selling_information_segment import Segment, Served, serve
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray
@@ -209,20 +209,10 @@ def quantities(params: Params, found: Served) -> dict[str, float]:
     """Named scalars of what a menu does over all beliefs."""
     single, price = posted_price(params)
     return {
-        **outcome(found),
+        **found.outcome,
         "full-information-revenue": single,
         "full-information-price": price,
         "first-best": first_best(params),
-    }
-
-
-def outcome(found: Served) -> dict[str, float]:
-    """What a menu brings about."""
-    return {
-        "revenue": found.revenue,
-        "surplus": found.surplus,
-        "welfare": found.revenue + found.surplus,
-        "share-served": float(found.mass[found.item != NOTHING].sum()),
     }
 
 
@@ -258,7 +248,7 @@ def theory(params: Params) -> list[Claim]:
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     """What a menu does to buyers who choose from it, over all beliefs; there is nothing to violate."""
-    return Audit(outcome(on_segment(params, mechanism)), {}, float(stand_in(params).scale))
+    return Audit(on_segment(params, mechanism).outcome, {}, float(stand_in(params).scale))
 
 
 def bought_by(params: Params, found: Served, item: int) -> tuple[float, str]:

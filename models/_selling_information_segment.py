@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optmarket.distributions import Law
+from optmarket.laws import Law
 from optmarket.models._selling_information_menu import NOTHING
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray
@@ -71,6 +71,16 @@ class Served:
     mass: FloatArray
     revenue: float
     surplus: float
+
+    @property
+    def outcome(self) -> dict[str, float]:
+        """What the menu brings about."""
+        return {
+            "revenue": self.revenue,
+            "surplus": self.surplus,
+            "welfare": self.revenue + self.surplus,
+            "share-served": float(self.mass[self.item != NOTHING].sum()),
+        }
 
 
 def serve(segment: Segment, experiment: FloatArray, price: FloatArray, tie: float, *, for_seller: bool = True) -> Served:

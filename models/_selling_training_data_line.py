@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optmarket.distributions import Law
+from optmarket.laws import Law
 from optmarket.models import selling_information
 from optmarket.models._selling_training_data_market import Line
 from optmarket.models.selling_information import NOTHING, Segment, Served

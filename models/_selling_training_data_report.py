@@ -11,7 +11,7 @@ import pandas as pd
 
 from optmarket.errors import InstanceError
 from optmarket.models import selling_information
-from optmarket.models._selling_training_data_line import NOTHING, Served, serve
+from optmarket.models._selling_training_data_line import Served, serve
 from optmarket.models._selling_training_data_market import HALF, Params, Triangle, measure
 from optmarket.models._selling_training_data_theory import posted_price
 from optmarket.models.selling_information import Market, Menu
@@ -35,7 +35,7 @@ def line_quantities(params: Params, found: Served) -> dict[str, float]:
     _, price = posted_price(params.line, params.alpha.law)
     single, worth = line_bounds(params)
     return {
-        **_outcome(found),
+        **found.outcome,
         "full-information-revenue": float(single),
         "full-information-price": float(price),
         "first-best": float(worth),
@@ -53,15 +53,6 @@ def line_bounds(params: Params) -> tuple[Fraction | float, Fraction | float]:
 def _mean(law: Any) -> Any:
     ((mass, moment),) = law.cells(list(law.support))
     return moment / mass
-
-
-def _outcome(found: Served) -> dict[str, float]:
-    return {
-        "revenue": found.revenue,
-        "surplus": found.surplus,
-        "welfare": found.revenue + found.surplus,
-        "share-served": float(found.mass[found.item != NOTHING].sum()),
-    }
 
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
@@ -82,7 +73,7 @@ def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     """
     if not params.on_continuum:
         return selling_information.audit(params.information, mechanism)
-    return Audit(_outcome(on_line(params, mechanism)), {})
+    return Audit(on_line(params, mechanism).outcome, {})
 
 
 def on_line(params: Params, mechanism: Mapping[str, Any]) -> Served:

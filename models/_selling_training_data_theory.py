@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from optmarket.distributions import Law
+from optmarket.laws import Law
 from optmarket.maxima import Product, largest
 from optmarket.models._selling_training_data_market import HALF, Line, Point
 from optmarket.program import IntArray, NumberArray

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from optmarket.distributions import Mirrored, PiecewiseLinear, Smooth
+from optmarket.laws import Mirrored, PiecewiseLinear, Smooth
 from optmarket.program import FloatArray
 
 CLOSE = 1e-10  # of the largest product there could be: to which a maximum over a smooth distribution is enclosed
