@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInf
 from optmarket.distributions import Distribution, Grid, discretised
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text
-from optmarket.instance import note
+from optmarket.instance import note, weights_to_one
 from optmarket.numbers import Exact, NonnegativeExact, exact, floats, shown, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
 
@@ -155,13 +155,7 @@ class Params(BaseModel):
     @field_validator("types")
     @classmethod
     def _weights_sum_to_one(cls, types: tuple[BuyerType, ...] | None, info: ValidationInfo) -> tuple[BuyerType, ...] | None:
-        if types is None:
-            return None
-        values, said = to_one([buyer.weight for buyer in types], "weights")
-        if said is None:
-            return types
-        note(info, said)
-        return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
+        return weights_to_one(types, info)
 
     @model_validator(mode="after")
     def _is_one_market(self) -> Self:

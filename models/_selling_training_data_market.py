@@ -13,9 +13,9 @@ from optmarket.distributions import Distribution, Grid, discretised
 from optmarket.errors import InstanceError
 from optmarket.faults import translate
 from optmarket.files import read_table
-from optmarket.instance import note
+from optmarket.instance import weights_to_one
 from optmarket.models import selling_information
-from optmarket.numbers import NonnegativeExact, exact, shown, to_one
+from optmarket.numbers import NonnegativeExact, exact, shown
 
 HALF = Fraction(1, 2)
 Point = tuple[Fraction, Fraction]
@@ -159,13 +159,7 @@ class Params(BaseModel):
     @field_validator("types")
     @classmethod
     def _weights_sum_to_one(cls, types: tuple[DataBuyer, ...] | None, info: ValidationInfo) -> tuple[DataBuyer, ...] | None:
-        if types is None:
-            return None
-        values, said = to_one([buyer.weight for buyer in types], "weights")
-        if said is None:
-            return types
-        note(info, said)
-        return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
+        return weights_to_one(types, info)
 
     @model_validator(mode="after")
     def _is_one_market(self) -> Self:

@@ -82,6 +82,7 @@ __all__ = [
     "Params",
     "Segment",
     "Served",
+    "around",
     "audit",
     "plot",
     "program",

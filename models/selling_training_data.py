@@ -36,7 +36,6 @@ References
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -178,7 +177,7 @@ def _solve_line(params: Params, options: Options) -> Answer:
 
     upper = float(tiers.upper)
     if exact is not None:
-        lower, upper = _around(exact)
+        lower, upper = selling_information.around(exact)
     else:
         share = max(DISCOUNTS, key=surely)
         price = price * (1 - share)
@@ -199,13 +198,6 @@ def _solve_line(params: Params, options: Options) -> Answer:
         notes=("the upper bound is the theorem of two tiers, not a program's dual", *more),
         run={"seconds": time.perf_counter() - start},
     )
-
-
-def _around(value: Fraction) -> tuple[float, float]:
-    nearest = float(value)
-    low = nearest if value >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
-    high = nearest if value <= Fraction(nearest) else math.nextafter(nearest, math.inf)
-    return low, high
 
 
 def theory(params: Params) -> list[Claim]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -28,7 +28,7 @@ from pydantic import (
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.faults import translate
 from optmarket.files import read_text
-from optmarket.numbers import PositiveExact, exact, shown
+from optmarket.numbers import PositiveExact, exact, shown, to_one
 from optmarket.solution import FORMAT, Claim
 
 _EXACT_TOLERANCE = 1e-9
@@ -72,6 +72,9 @@ class Instance:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Fraction] = field(default_factory=dict)
     figure: bool = False
+
+
+_Type = TypeVar("_Type", bound=Any)
 
 
 def _as_written(value: object) -> str:
@@ -219,6 +222,23 @@ def validate(model: type[BaseModel], raw: Mapping[str, Any], file: str | None, f
         error.file = error.file or file
         raise
     return params, tuple(dict.fromkeys(notes))
+
+
+def weights_to_one(types: tuple[_Type, ...] | None, info: ValidationInfo) -> tuple[_Type, ...] | None:
+    """Types whose weights sum to one, divided by their sum, and a note left, if that is needed; for validators.
+
+    Raises
+    ------
+    ValueError
+        If the weights sum to anything else than one.
+    """
+    if types is None:
+        return None
+    values, said = to_one([buyer.weight for buyer in types], "weights")
+    if said is None:
+        return types
+    note(info, said)
+    return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
 
 
 def note(info: ValidationInfo, text: str) -> None:
