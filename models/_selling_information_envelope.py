@@ -16,7 +16,7 @@ from optmarket.errors import InstanceError, ModelError
 from optmarket.laws import Law
 from optmarket.maxima import Product, largest
 from optmarket.models._selling_information_market import Market, Params
-from optmarket.models._selling_information_menu import TIE, Menu
+from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, of_cheapest
 from optmarket.models._selling_information_segment import Segment, Served, serve
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray
@@ -28,7 +28,7 @@ FINER = 128
 NEARBY = 256
 SAME = 1e-6  # cut-offs closer than that are one
 ROUNDING = 1e-15
-DISCOUNTS = (0.0, *(10.0**-k for k in range(14, 3, -1)))
+DISCOUNTS = (0.0, *(10.0**-k for k in range(14, 3, -2)))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def menu_of(found: Envelopes) -> tuple[FloatArray, FloatArray]:
 def segment(params: Params) -> Segment:
     """The beliefs of a distribution as a segment of types."""
     assert params.belief is not None
-    value = 1.0 if params.value is None else float(params.value)
+    value = float(params.buyers[0].value)
     start, slope = np.array([[0.0], [1.0]]), np.array([[1.0], [-1.0]])
     return Segment(params.belief.law, start, slope, value * np.eye(2))
 
@@ -175,7 +175,7 @@ def solve(params: Params, options: Options) -> Answer:
     return Answer(
         status=Status.OPTIMAL if reached else Status.GAP,
         mechanism=mechanism,
-        quantities=quantities(params, on_segment(params, mechanism)),
+        quantities=quantities(params, mechanism),
         certificate=Certificate(lower, upper, gap),
         method="envelope",
         notes=("bounds as accurate as the distribution function, which is computed in floats",),
@@ -205,11 +205,25 @@ def on_segment(params: Params, mechanism: Mapping[str, Any]) -> Served:
     return serve(segment(params), menu.experiment, menu.price, TIE)
 
 
-def quantities(params: Params, found: Served) -> dict[str, float]:
+def outcome(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
+    """What a menu brings about, over all beliefs.
+
+    Raises
+    ------
+    InstanceError
+        As `on_segment`.
+    """
+    found = on_segment(params, mechanism)
+    menu = Menu.read(stand_in(params), mechanism)
+    sold = np.setdiff1d(found.item[found.mass > 0], NOTHING)
+    return {**found.outcome, **of_cheapest(menu.experiment, menu.price, sold)}
+
+
+def quantities(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
     """Named scalars of what a menu does over all beliefs."""
     single, price = posted_price(params)
     return {
-        **found.outcome,
+        **outcome(params, mechanism),
         "full-information-revenue": single,
         "full-information-price": price,
         "first-best": first_best(params),
@@ -248,7 +262,7 @@ def theory(params: Params) -> list[Claim]:
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     """What a menu does to buyers who choose from it, over all beliefs; there is nothing to violate."""
-    return Audit(on_segment(params, mechanism).outcome, {}, float(stand_in(params).scale))
+    return Audit(outcome(params, mechanism), {}, float(stand_in(params).scale))
 
 
 def bought_by(params: Params, found: Served, item: int) -> tuple[float, str]:

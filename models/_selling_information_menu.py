@@ -21,6 +21,7 @@ from optmarket.numbers import Exact, floats, shown
 from optmarket.program import FloatArray, IntArray
 
 SAME_ITEM = 1e-9
+NORMAL = 1e-6  # by how much a solver may miss that a state is told for sure
 TIE = 1e-12
 DISCOUNTS = (0.0, *(10.0**-k for k in range(12, 2, -1)))
 BLOCK_BYTES = 2**26
@@ -329,6 +330,49 @@ def distinct_items(menu: Menu) -> int:
     silent = (experiment.any(axis=1).sum(axis=1) == 1) & (menu.price == 0)
     kept = np.flatnonzero(~silent)
     return len(_distinct(experiment[kept], menu.price[kept])[1]) if len(kept) else 0
+
+
+def differential_informativeness(experiment: FloatArray) -> float | None:
+    """How much better an experiment tells the first of two states than the second.
+
+    Parameters
+    ----------
+    experiment : array, shape (2, N)
+        However its signals are ordered, split or called.
+
+    Returns
+    -------
+    float or None
+        With pi_w the chance that in state w the signal that speaks for w is sent, ``pi_1 - pi_2``: 0 for full information,
+        and the farther from it the less is told, up to 1 or -1. None unless two signals mean different things and one of the
+        chances is 1: the number says nothing of other experiments.
+    """
+    signals = merged(experiment[None])[0]
+    signals = signals[:, signals.any(axis=0)]
+    if signals.shape[1] != 2:
+        return None
+    first, second = float(signals[0, 0]), float(signals[1, 1])
+    return first - second if max(first, second) >= 1 - NORMAL else None
+
+
+def of_cheapest(experiment: FloatArray, price: FloatArray, sold: IntArray) -> dict[str, float]:
+    """`differential_informativeness` of the cheapest item sold, as a quantity by its name; none if that is no single number.
+
+    Parameters
+    ----------
+    experiment : array, shape (M, 2, N)
+    price : array, shape (M,)
+    sold : array of int
+        The items that somebody buys; of several that cost the same all must be as informative.
+    """
+    if not len(sold):
+        return {}
+    cheap = sold[price[sold] <= price[sold].min() + SAME_ITEM * np.abs(price[sold]).max()]
+    found = [differential_informativeness(item) for item in experiment[cheap]]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found) or max(known) - min(known) > NORMAL:
+        return {}
+    return {"differential-informativeness": known[0]}
 
 
 def full_information_menu(market: Market) -> tuple[Menu, float]:

@@ -11,15 +11,15 @@ import pandas as pd
 
 from optmarket.errors import InstanceError
 from optmarket.models._selling_information_market import Market, Params
-from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, distinct_items, earned, values
+from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, distinct_items, earned, of_cheapest, values
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
 from optmarket.solution import Audit
 
 NEGLIGIBLE = 1e-9
 UNITS = {
-    **dict.fromkeys(("revenue", "surplus", "welfare"), "payoff units"),
-    "share-served": "probability",
+    **dict.fromkeys(("revenue", "revenue-error", "surplus", "welfare"), "payoff units"),
+    **dict.fromkeys(("share-served", "differential-informativeness"), "probability"),
     **dict.fromkeys(("full-information-revenue", "full-information-price", "first-best"), "payoff units"),
     **dict.fromkeys(("unrestricted-revenue", "loss"), "payoff units"),
 }
@@ -49,9 +49,10 @@ def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     Returns
     -------
     Audit
-        Quantities ``revenue`` (as assigned), ``surplus``, ``welfare``, ``share-served``, and for an assignment
-        ``revenue-best-reply``, what is earned when buyers choose freely. Violations ``misreport`` (take another type's item and
-        obey it), ``disobey`` (keep one's item and act otherwise), ``both``, ``individual-rationality`` (buy nothing).
+        Quantities ``revenue`` (as assigned), ``surplus``, ``welfare``, ``share-served``, perhaps ``differential-informativeness``
+        (see `of_cheapest`), and for an assignment ``revenue-best-reply``, what is earned when buyers choose freely. Violations
+        ``misreport`` (take another type's item and obey it), ``disobey`` (keep one's item and act otherwise), ``both``,
+        ``individual-rationality`` (buy nothing).
 
     Raises
     ------
@@ -128,11 +129,14 @@ def _outcome(market: Market, menu: Menu, product: FloatArray, outside: FloatArra
     got = np.column_stack([value, outside])[np.arange(len(outside)), choice] - outside
     revenue = earned(market.weights, menu.price, choice)
     welfare = math.fsum(market.weights * got)
+    binary = (len(market.states), len(market.actions), product.shape[2]) == (2, 2, 1)
+    sold = np.setdiff1d(choice[market.active], NOTHING)
     return {
         "revenue": revenue,
         "surplus": welfare - revenue,
         "welfare": welfare,
         "share-served": math.fsum(market.weights[choice != NOTHING]),
+        **(of_cheapest(menu.experiment, menu.price, sold) if binary else {}),
     }
 
 

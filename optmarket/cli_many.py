@@ -67,15 +67,26 @@ def table_command(
 def sweep_command(
     instance: File,
     settings: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--set",
             metavar="PARAM=START:STOP:STEP",
             help="A number of the instance, such as types.0.value or payoff.0.1 (entries are counted from 0), and its values, "
-            "both ends included; or PARAM=VALUE. Several joined by commas move together, several --set make a grid.",
+            "both ends included; or PARAM=VALUE. Several joined by commas move together, several --set make a grid. Default: the "
+            "instance's [sweep].",
             show_default=False,
         ),
-    ],
+    ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead of --set: a csv file, a row a point. Columns named as numbers of the instance are set; columns named "
+            "as quantities, blank where nothing is known, are shown as published values; the first column may hold another "
+            "number, by which table and figure go. Default: the instance's [sweep].",
+            show_default=False,
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Points to solve at once, at least 1, each in a process of its own.")] = 1,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the points, the table and the figure, in DIR/<slug>/.")
@@ -89,6 +100,8 @@ def sweep_command(
     exact: Exact = False,
 ) -> None:
     """Solve an instance for many values of its parameters.
+
+    Without --set and --points it goes through what the instance's table [sweep] asks for.
 
     Prints a table, a row a point, and writes it with a figure: lines over the first parameter, one for each value of the
     second. Each point is kept on disk as soon as it is solved. After Ctrl-C, or worse, the same command goes on where it was;
@@ -114,14 +127,15 @@ def sweep_command(
         folder = out / case.slug
         with terminal.points(case.slug) as update:
 
-            def note(now: int, points: int, text: str) -> None:
+            def note(now: int, count: int, text: str) -> None:
                 nonlocal done, last
-                done, last = now, (folder, points)
-                update(now, points, text)
+                done, last = now, (folder, count)
+                update(now, count, text)
 
             found = sweep(
                 case,
-                *settings,
+                *(settings or ()),
+                points=points,
                 out=out,
                 jobs=jobs,
                 method=method,
@@ -152,8 +166,8 @@ def sweep_command(
 
     code = attempt(run, False, instance)
     if code == INTERRUPTED and last is not None:
-        folder, points = last
-        terminal.say(f"{done} of {points} points are in {folder}; the same command goes on from there")
+        folder, count = last
+        terminal.say(f"{done} of {count} points are in {folder}; the same command goes on from there")
     raise typer.Exit(code)
 
 
@@ -169,7 +183,8 @@ def reproduce_command(
     """Solve every instance again and write the tables of results.
 
     Writes DIR/<market>.csv (all that is claimed of each instance, beside what was found), claims.md (the sources' statements
-    that instances decide) and seconds.csv. The exit code is 1 if a claim is not met.
+    that instances decide), mechanisms.csv (what the mechanism files beside instances earn), curves/ (table and figure of each
+    instance with a table [sweep]) and seconds.csv. The exit code is 1 if a claim is not met.
     """
 
     def run() -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 
 from optmarket.errors import InstanceError, ModelError, OptmarketError
@@ -32,7 +33,28 @@ from optmarket.numbers import PositiveExact, exact, shown, to_one
 from optmarket.solution import FORMAT, Claim
 
 _EXACT_TOLERANCE = 1e-9
+KINDS = ("analytic", "exact", "proved", "bound", "numerical", "published", "neural")  # how a value may be known
 _ROUNDED = {"numerical", "published", "neural"}  # kinds of values that are known to the digits written only
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Curve(BaseModel):
+    """What a sweep varies if nothing else is asked for: the table ``[sweep]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    set: tuple[_Text, ...] | None = Field(None, description="ranges of parameters, as `optmarket sweep --set` takes them")
+    points: _Text | None = Field(None, description="instead of set: a csv file beside this one, a row a point")
+    quantities: tuple[_Text, ...] = Field((), description="what tables and figures show; left out: what they show of any sweep")
+    gap: PositiveExact | None = Field(None, description="the certified gap at which a point is left; default: the solver's best")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.set) == (self.points is not None):
+            raise ValueError("needs either set, a list of ranges, or points, a csv file, and not both")
+        return self
 
 
 @dataclass(frozen=True)
@@ -59,6 +81,8 @@ class Instance:
         Parameters that were given other values than the file's, by path.
     figure : bool
         Whether its figure is among the results of the gallery.
+    curve : Curve, optional
+        What to vary in it.
     """
 
     model: str
@@ -72,6 +96,7 @@ class Instance:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Fraction] = field(default_factory=dict)
     figure: bool = False
+    curve: Curve | None = None
 
 
 _Type = TypeVar("_Type", bound=Any)
@@ -92,9 +117,6 @@ def _many(value: object) -> object:
     if isinstance(value, dict):
         raise ValueError("is a single table; write [[expect]], in double brackets, above each known answer")
     return value
-
-
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Expect(BaseModel):
@@ -142,6 +164,7 @@ class _Header(BaseModel):
     source: _Text = Field(description="where the case is from: a paper and the place in it, or own")
     params: dict[str, Any] = Field(description="the table [params] holds the market's numbers")
     expect: Annotated[tuple[_Expect, ...], BeforeValidator(_many)] = ()
+    sweep: Curve | None = None
     figure: StrictBool = Field(False, description="true: its figure is among the results that `optmarket reproduce` makes")
 
 
@@ -198,6 +221,7 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         params=params,
         expect=tuple(expect.to_claim() for expect in header.expect),
         figure=header.figure,
+        curve=header.sweep,
         slug=_slug(path) if file else header.model,
         sha256=sha256(header.model, params),
         file=file,

@@ -199,15 +199,15 @@ class Smooth:
 
 def _mass(law: Any, low: FloatArray, high: FloatArray) -> FloatArray:
     """Pr(low < X <= high) of one of scipy's distributions, low <= high, in the tail that holds more digits."""
-    low, high = np.broadcast_arrays(low, high)
     with _silence():
-        mass = np.array(law.cdf(low))
-        above = mass > 0.5
-        if above.any():
-            mass[above] = law.sf(low[above]) - law.sf(high[above])
-        if not above.all():
-            mass[~above] = law.cdf(high[~above]) - mass[~above]
-    return mass
+        below = np.array(law.cdf(low))
+        above = below > 0.5
+        mass = law.cdf(high) - below
+        if above.any():  # each end by itself: one of them may stand for many intervals
+            tail = np.zeros_like(below)
+            tail[above] = law.sf(low[above])
+            mass = np.where(above, tail - law.sf(high), mass)
+    return np.asarray(mass)
 
 
 def _ppf(law: Any, levels: FloatArray, low: float, high: float, *, upper: bool = False) -> FloatArray:

@@ -76,23 +76,22 @@ def _by_splitting(law: Smooth | Mirrored, product: Product, low: float, high: fl
     """
     p, q, r, s = map(float, (product.p, product.q, product.r, product.s))
     close = CLOSE * (p + q * high) * max(abs(r), abs(r + s))
-    edges = np.linspace(low, high, STARTING + 1)
-    left, right = edges[:-1], edges[1:]
+    edges = np.linspace(low, high, STARTING + 1)[None]  # rows of neighbouring intervals
     best, top = -np.inf, -np.inf
     points: list[tuple[FloatArray, FloatArray]] = []
-    while len(left):
-        factor = r + s * law.cdf(left)
-        value, bound = (p + q * left) * factor, np.maximum((p + q * right) * factor, (p + q * left) * factor)
-        ends = (p + q * right) * (r + s * law.cdf(right))
-        best = max(best, value.max(), ends.max())
-        points.append((np.concatenate([left, right]), np.concatenate([value, ends])))
+    while len(edges):
+        factor = r + s * law.cdf(edges)
+        value = (p + q * edges) * factor
+        best = max(best, value.max())
+        points.append((edges.ravel(), value.ravel()))
+        left, right = edges[:, :-1].ravel(), edges[:, 1:].ravel()
+        bound = np.maximum((p + q * edges[:, 1:]) * factor[:, :-1], value[:, :-1]).ravel()
         split = (bound > best + close) & (right - left > NARROW * (high - low))
         if split.sum() > MOST:
             split[:] = False
         top = max([top, *bound[~split]])
         left, right = left[split], right[split]
-        cuts = left[:, None] + (right - left)[:, None] * np.arange(SPLIT + 1) / SPLIT
-        left, right = cuts[:, :-1].ravel(), cuts[:, 1:].ravel()
+        edges = left[:, None] + (right - left)[:, None] * np.arange(SPLIT + 1) / SPLIT
     at, values = (np.concatenate(parts) for parts in zip(*points, strict=True))
     near = np.flatnonzero(values >= best - close)
     near = near[np.argsort(at[near])]

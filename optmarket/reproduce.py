@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, Context, Decimal
 from pathlib import Path
 
 import pandas as pd
 
-from optmarket import pages, plots, registry
+from optmarket import cells, curves, mechanisms, pages, plots, registry
 from optmarket.errors import InstanceError, OptmarketError, SolverError
 from optmarket.files import must_be_writable, read_text, write_text
+from optmarket.instance import Instance
+from optmarket.settings import in_words
 from optmarket.solution import Claim, Solution, Status
+from optmarket.sweep import sweep
 from optmarket.tables import render
 from optmarket.workflow import SAME, load, solve
 
-DIGITS = 9
-ERROR_DIGITS = 2
-LEAST_GAP = 1e-9  # finer ones are rounding and differ from machine to machine
 COLUMNS = (
     *("instance", "quantity", "value", "truth", "relation", "kind", "verdict", "outcome", "error", "gap"),
     *("claim", "says", "source"),
@@ -106,8 +104,10 @@ def reproduce(
     """Solve all instances again and write what is claimed of them beside what was found.
 
     Writes into a folder ``<market>.csv``, see `rows`, as soon as all of the market is solved; then ``claims.md``, of these tables
-    and those of other markets found there, and ``seconds.csv``, which nothing compares. The same instances give the same
-    tables wherever they are solved. Instances with ``figure = true`` are drawn into ``figures/<slug>.png`` and ``.svg``.
+    and those of other markets found there, ``mechanisms.csv``, of the mechanism files that lie beside instances, and
+    ``seconds.csv``, which nothing compares. The same instances give the same tables wherever they are solved. Instances with
+    ``figure = true`` are drawn into ``figures/<slug>.png`` and ``.svg``; those with a table ``[sweep]`` get their curve in
+    ``curves/<slug>.csv``, ``.png`` and ``.svg``.
 
     Parameters
     ----------
@@ -130,28 +130,49 @@ def reproduce(
         On Ctrl-C; files written by then stay.
     """
     instances, out = Path(instances), Path(out)
+    tell = progress or (lambda _: None)
     files = _files(market, instances)
-    made = [*(out / f"{name}.csv" for name in files), out / "seconds.csv", out / "claims.md"]
-    *targets, timed, page = made
+    made = [*(out / f"{name}.csv" for name in files), out / "seconds.csv", out / "mechanisms.csv", out / "claims.md"]
+    *targets, timed, judged, page = made
     _must_take(out, made)
     table = [row for name in registry.names() if name not in files for row in read(out / f"{name}.csv", COLUMNS)]
     seconds = [row for row in read(timed, SECONDS) if row["instance"].partition("/")[0] not in files]
+    others = [row for row in read(judged, mechanisms.COLUMNS) if row["instance"].partition("/")[0] not in files]
     results: dict[str, Solution | OptmarketError] = {}
     drawn: list[Path] = []
+    failures: list[str] = []
+    errors: list[OptmarketError] = []
     for target, paths in zip(targets, files.values(), strict=True):
         of_market: list[Row] = []
         for path in paths:
             slug = path.relative_to(instances).with_suffix("").as_posix()
             results[slug] = result = _solved(path)
-            drawn += _drawn(path, result, out / "figures" / slug)
             of_market += rows(slug, result)
-            if progress is not None:
-                progress(f"{slug}: {_in_short(result)}")
+            tell(f"{slug}: {_in_short(result)}")
+            if isinstance(result, OptmarketError):
+                errors.append(result)
+                continue
+            failures += [f"{slug}: {words}" for words in _failures(result)]
+            case = load(path)
+            if case.figure:
+                drawn += plots.save(result.plot(), out / "figures" / slug)
+            for name, file in mechanisms.beside(path).items():
+                try:
+                    others.append(mechanisms.row(slug, case, result, name, file))
+                except OptmarketError as error:
+                    errors.append(error)
+            if case.curve is not None:
+                tell(f"{slug}: its curve")
+                try:
+                    drawn += _curve(case, out / "curves" / slug, failures, errors)
+                except OptmarketError as error:
+                    errors.append(error)
         write_text(target, _csv(of_market, COLUMNS))
         table += of_market
     solutions = {slug: result for slug, result in results.items() if isinstance(result, Solution)}
     seconds += [_timing(slug, found) for slug, found in solutions.items()]
     write_text(timed, _csv(sorted(seconds, key=lambda row: row["instance"]), SECONDS))
+    write_text(judged, _csv(sorted(others, key=lambda row: (row["instance"], row["mechanism"])), mechanisms.COLUMNS))
     write_text(page, claims_page(table))
     standing = Counter(_standing(claim) for found in solutions.values() for claim in found.claims)
     return Reproduction(
@@ -162,8 +183,8 @@ def reproduce(
         open=standing.pop("open", 0),
         unmet=standing.pop("not met", 0),
         differ=dict(sorted(standing.items())),
-        failures=tuple(f"{slug}: {words}" for slug, found in solutions.items() for words in _failures(found)),
-        errors=tuple(result for result in results.values() if isinstance(result, OptmarketError)),
+        failures=tuple(failures),
+        errors=tuple(errors),
         files=(*made, *drawn),
     )
 
@@ -188,16 +209,16 @@ def rows(slug: str, found: Solution | OptmarketError) -> list[Row]:
     if isinstance(found, OptmarketError):
         words = f"{found.field}: {found.message}" if found.field else found.message
         return [_row(instance=slug, outcome=f"FAILED: {words}")]
-    gap = _gap(found.certificate.gap)
+    gap = cells.gap(found.certificate.gap)
     fault = _fault(found)
     table = []
     if fault or not found.claims:
-        value = _digits(found.value, found.audit.unit)
+        value = cells.digits(found.value, found.audit.unit)
         words = f"NOT GOOD: {fault}" if fault else "nothing is claimed"
         table.append(_row(instance=slug, quantity=found.objective, value=value, outcome=words, gap=gap))
     for claim in found.claims:
-        unit = _unit(found, claim.quantity)
-        value = "" if claim.true is None else _digits(claim.true, unit)
+        unit = cells.unit(found, claim.quantity)
+        value = "" if claim.true is None else cells.digits(claim.true, unit)
         # in words of the value written, as the digits behind it differ from machine to machine
         words = pages.outcome(replace(claim, true=float(value)) if value else claim, found)
         table.append(
@@ -312,11 +333,14 @@ def _solved(path: Path) -> Solution | OptmarketError:
     return found
 
 
-def _drawn(path: Path, result: Solution | OptmarketError, stem: Path) -> tuple[Path, ...]:
-    """The figure of an instance that asks for one."""
-    if isinstance(result, OptmarketError) or not load(path).figure:
-        return ()
-    return plots.save(result.plot(), stem)
+def _curve(case: Instance, stem: Path, failures: list[str], errors: list[OptmarketError]) -> list[Path]:
+    """Table and figure of an instance's curve, and what is wrong with its points added to the lists."""
+    found = sweep(case)
+    failures += [f"{case.slug} at {in_words(point.settings)}: {words}" for point in found.solutions for words in _failures(point)]
+    errors += [error for _, error in found.failures]
+    path = Path(f"{stem}.csv")
+    write_text(path, render(curves.table(found), "csv"))
+    return [path, *plots.save(found.plot(), stem)]
 
 
 def _fault(found: Solution) -> str:
@@ -326,7 +350,7 @@ def _fault(found: Solution) -> str:
     if not found.audit.good:
         return pages.verdict(found.audit).plain
     if not replace(found, claims=()).good:
-        return f"the audit makes the {found.objective} {found.audit.quantities[found.objective]:.{DIGITS}g}"
+        return f"the audit makes the {found.objective} {found.audit.quantities[found.objective]:.{cells.DIGITS}g}"
     return ""
 
 
@@ -341,7 +365,7 @@ def _failures(found: Solution) -> list[str]:
 def _in_short(found: Solution | OptmarketError) -> str:
     if isinstance(found, OptmarketError):
         return "FAILED"
-    words = f"{found.objective} {_digits(found.value, found.audit.unit)}, {len(found.claims)} claims"
+    words = f"{found.objective} {cells.digits(found.value, found.audit.unit)}, {len(found.claims)} claims"
     return f"{words}, NOT all as it should be" if _failures(found) else words
 
 
@@ -367,28 +391,10 @@ def _timing(slug: str, found: Solution) -> Row:
     return {"instance": slug, "method": run.get("method", ""), "rounds": str(run.get("rounds", "")), "seconds": seconds}
 
 
-def _unit(found: Solution, quantity: str) -> float:
-    """What a quantity's rounding compares to: the payoff scale, or 1 if it is no payoff."""
-    units = registry.get(found.model).units
-    return found.audit.unit if units.get(quantity) == units.get(found.objective) else 1.0
-
-
-def _digits(value: float, unit: float, digits: int = DIGITS) -> str:
-    """A number to so many significant digits, nothing finer than 1e-9 units: what is finer is the solver's rounding."""
-    places = DIGITS - math.floor(math.log10(unit))
-    return f"{round(value, places) + 0.0:.{digits}g}"  # + 0.0: no minus before a zero
-
-
 def _error(claim: Claim, unit: float) -> str:
     if claim.error is None:
         return ""
-    return "0" if claim.error <= SAME * unit else _digits(claim.error, unit, ERROR_DIGITS)
-
-
-def _gap(gap: float) -> str:
-    if gap <= LEAST_GAP:
-        return f"{LEAST_GAP:g}"
-    return f"{float(Context(prec=1, rounding=ROUND_CEILING).create_decimal(Decimal(gap))):g}"
+    return "0" if claim.error <= SAME * unit else cells.digits(claim.error, unit, cells.ERROR_DIGITS)
 
 
 def _csv(table: Sequence[Row], columns: Sequence[str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from optmarket.errors import InstanceError, OptmarketError
+from optmarket.files import read_table
 from optmarket.instance import Instance, sha256, validate
 from optmarket.numbers import exact, shown
 
@@ -28,10 +29,32 @@ class Axis:
     paths : tuple of str
     values : tuple of tuple of Fraction
         One tuple a path, all of the same length, at least 1.
+    label : str
+        What the steps go by, if that is no parameter.
+    marks : tuple of Fraction
+        With a label, its value at each step.
+    known : mapping
+        By quantity, what is stated of it at each step, none where nothing is.
+    origin : tuple of str
+        Where each step is written, if not all come from one text.
     """
 
     paths: tuple[str, ...]
     values: tuple[tuple[Fraction, ...], ...]
+    label: str = ""
+    marks: tuple[Fraction, ...] = ()
+    known: Mapping[str, tuple[Fraction | None, ...]] = field(default_factory=dict)
+    origin: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What tables and figures call it: its label, or the parameter that leads it."""
+        return self.label or self.paths[0]
+
+    @property
+    def x(self) -> tuple[Fraction, ...]:
+        """Where each step stands along it."""
+        return self.marks or self.values[0]
 
     def __len__(self) -> int:
         return len(self.values[0])
@@ -60,13 +83,73 @@ def axes(case: Instance, texts: Sequence[str]) -> tuple[Axis, ...]:
     if not found:
         raise InstanceError(f"nothing is varied; {_HOW}", file=case.file)
     paths = [path for axis in found for path in axis.paths]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise InstanceError("is varied twice", file=case.file, field=path)
+    _once(paths, case.file)
     if (points := math.prod(map(len, found))) > MOST_POINTS:
         raise InstanceError(
             f"makes {points:,} points; at most {MOST_POINTS:,} are swept", file=case.file, field=" x ".join(paths)
         )
+    return found
+
+
+def listed(case: Instance, file: str | Path, quantities: Collection[str]) -> Axis:
+    """Read what is to be varied, and what is stated of it, from a csv file: a row a step.
+
+    Parameters
+    ----------
+    case : Instance
+    file : path
+        Columns named as parameters, in any way `find` takes, hold their values, and columns named as quantities what somebody
+        states of them, blank where nobody does. The first column may hold another number, by which tables and figures go.
+    quantities : collection of str
+        What the market reports.
+
+    Raises
+    ------
+    InstanceError
+        With line and column, if an entry is no number, a column is neither, none is a parameter, or two rows are one point.
+    """
+    header, rows = read_table(file)
+    name, first = str(file), header[0]
+    if len(rows) > MOST_POINTS:
+        raise InstanceError(f"has {len(rows):,} points; at most {MOST_POINTS:,} are swept", file=name)
+    paths: dict[str, str] = {}
+    for column in header:
+        if column in quantities:
+            continue
+        try:
+            paths[column] = find(case, column)
+        except InstanceError as error:
+            if column != first or not first:
+                words = f"{error.message}; the quantities are {', '.join(quantities)}" if first else "has no name"
+                raise InstanceError(words, file=name, field=f"line 1, column {column or 1}") from error
+    if not paths:
+        raise InstanceError(f"has columns {', '.join(header)}, none of which is a parameter", file=name, field="line 1")
+    _once(list(paths.values()), name)
+
+    def number(line: int, row: Mapping[str, str], column: str) -> Fraction:
+        try:
+            return exact(row[column])
+        except ValueError as error:
+            raise InstanceError(str(error), file=name, field=f"line {line}, column {column}") from error
+
+    label = "" if first in paths or first in quantities else first
+    found = Axis(
+        paths=tuple(paths.values()),
+        values=tuple(tuple(number(line, row, column) for line, row in rows) for column in paths),
+        label=label,
+        marks=tuple(number(line, row, label) for line, row in rows if label),
+        known={
+            column: tuple(number(line, row, column) if row[column] else None for line, row in rows)
+            for column in header
+            if column in quantities
+        },
+        origin=tuple(f"line {line} of {name}" for line, _ in rows),
+    )
+    lines: dict[tuple[float, ...], int] = {}
+    for (line, _), step in zip(rows, zip(*found.values, strict=True), strict=True):
+        same = lines.setdefault(tuple(map(float, step)), line)
+        if same != line:
+            raise InstanceError(f"is the point of line {same} again", file=name, field=f"line {line}")
     return found
 
 
@@ -156,6 +239,12 @@ def find(case: Instance, path: str) -> str:
         except ValueError as error:
             raise InstanceError(f"is {shown(here)}, which is not a number", file=case.file, field=path) from error
     return gone
+
+
+def _once(paths: Sequence[str], file: str | None) -> None:
+    for path in paths:
+        if paths.count(path) > 1:
+            raise InstanceError("is varied twice", file=file, field=path)
 
 
 def _axis(case: Instance, text: str) -> Axis:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import signal
 import threading
 import time
@@ -15,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
+import numpy as np
 import pandas as pd
 
+from optmarket import registry
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.files import must_be_writable
 from optmarket.instance import Instance
 from optmarket.plots import label, style
-from optmarket.settings import Axis, axes, grid, in_words, vary
+from optmarket.settings import Axis, axes, grid, in_words, listed, vary
 from optmarket.solution import VERSION, Options, Solution, Status
 from optmarket.tables import headed, tables
 from optmarket.workflow import check_method, load, solve
@@ -53,6 +57,8 @@ class Sweep:
         The points that have no certified answer.
     reused : int
         How many points were on disk already.
+    quantities : tuple of str
+        What tables and figures show unless told otherwise.
     """
 
     case: Instance
@@ -60,6 +66,7 @@ class Sweep:
     solutions: tuple[Solution, ...]
     failures: tuple[tuple[Settings, OptmarketError], ...]
     reused: int
+    quantities: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -68,39 +75,55 @@ class Sweep:
 
     @property
     def name(self) -> str:
-        """What its files are called: the parameter that leads each axis."""
-        return "by-" + "-".join(axis.paths[0].replace("[", "-").replace("]", "").replace(".", "-") for axis in self.axes)
+        """What its files are called: by the axes' names."""
+        return "by-" + "-".join(re.sub(r"\W+", "-", axis.name).strip("-") for axis in self.axes)
 
     def table(self, quantities: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a point, as `optmarket.tables` gives it but for instance and market; a failed one has settings and status.
 
+        A labelled axis makes the first column; what is stated of a quantity stands behind it as ``published``.
+
         Parameters
         ----------
         quantities : sequence of str, optional
-            Which quantities to show beside the objective and its bounds; all, if not given.
+            Which quantities to show beside the objective and its bounds; the sweep's, and if it names none all, if not given.
 
         Raises
         ------
         InstanceError
             If no point was solved, or none has a quantity asked for.
         """
-        frame = tables(self.solutions, quantities=quantities).drop(columns=["instance", "model"])
-        if not self.failures:
-            return frame
-        lost: list[dict[str, Any]] = [
-            {**{path: float(value) for path, value in settings.items()}, "status": str(Status.FAILED)}
-            for settings, _ in self.failures
-        ]
+        frame = tables(self.solutions, quantities=quantities or self.quantities or None).drop(columns=["instance", "model"])
         paths = [path for axis in self.axes for path in axis.paths]
-        return pd.concat([frame, pd.DataFrame(lost)]).sort_values(paths, ignore_index=True)
+        if self.failures:
+            lost: list[dict[str, Any]] = [
+                {**{path: float(value) for path, value in settings.items()}, "status": str(Status.FAILED)}
+                for settings, _ in self.failures
+            ]
+            frame = pd.concat([frame, pd.DataFrame(lost)]).sort_values(paths, ignore_index=True)
+        for axis in self.axes:
+            place = {tuple(map(float, step.values())): k for k, step in enumerate(axis)}
+            steps = [place[row] for row in frame[list(axis.paths)].itertuples(index=False, name=None)]
+            for name, stated in axis.known.items():
+                if (column := headed(self.solutions[0], name)) in frame:
+                    values = [math.nan if (value := stated[k]) is None else float(value) for k in steps]
+                    frame.insert(
+                        list(frame.columns).index(column) + 1, headed(self.solutions[0], f"published {name}", name), values
+                    )
+            if axis.label:
+                frame.insert(0, axis.label, [float(axis.marks[k]) for k in steps], allow_duplicates=True)
+                frame = frame.iloc[np.argsort(frame.iloc[:, 0], kind="stable")].reset_index(drop=True)
+        return frame
 
     def plot(self, quantities: Sequence[str] | None = None) -> Figure:
         """Lines over the first parameter, one for each value of the second; the objective's bounds are shaded.
 
+        What is stated of a quantity is drawn as open circles. A line is broken where the quantity is not reported.
+
         Parameters
         ----------
         quantities : sequence of str, optional
-            One panel each; the objective, if not given.
+            One panel each; the sweep's, and if it names none the objective and what is stated, if not given.
 
         Raises
         ------
@@ -113,11 +136,12 @@ class Sweep:
             raise ModelError(f"a figure shows one or two parameters, and this sweep has {len(self.axes)}; use its table")
         if not self.solutions:
             raise InstanceError("no point was solved, so there is nothing to draw", file=self.case.file)
-        names = list(quantities or [self.solutions[0].objective])
+        known = [name for axis in self.axes for name in axis.known]
+        names = list(quantities or self.quantities or dict.fromkeys([self.solutions[0].objective, *known]))
         for name in names:
             if not any(name in solution.quantities for solution in self.solutions):
-                known = ", ".join(self.solutions[0].quantities)
-                raise InstanceError(f"there is no quantity {name!r} in these solutions; there are {known}")
+                there = ", ".join(self.solutions[0].quantities)
+                raise InstanceError(f"there is no quantity {name!r} in these solutions; there are {there}")
         with style():
             from matplotlib.figure import Figure
 
@@ -126,44 +150,53 @@ class Sweep:
             panels = figure.subplots(len(names), squeeze=False)[:, 0]
             for panel, name in zip(panels, names, strict=True):
                 self._draw(panel, name)
-            panels[-1].set_xlabel(self.axes[0].paths[0])
+            panels[-1].set_xlabel(self.axes[0].name)
         return figure
 
     def _draw(self, panel: Axes, name: str) -> None:
         """One quantity over the first axis."""
-        first = self.axes[0].paths[0]
-        second = self.axes[1].paths[0] if len(self.axes) > 1 else None
-        lines: dict[Fraction | None, list[Solution]] = {}
+        first = self.axes[0]
+        place = {tuple(step.values()): float(x) for step, x in zip(first, first.x, strict=True)}
+        second = self.axes[1].name if len(self.axes) > 1 else None
+        lines: dict[Fraction | None, list[tuple[float, Solution]]] = {}
         for solution in self.solutions:
-            if name in solution.quantities:
-                lines.setdefault(solution.settings[second] if second else None, []).append(solution)
+            settings = solution.settings
+            x = place[tuple(settings[path] for path in first.paths)]
+            lines.setdefault(settings[second] if second else None, []).append((x, solution))
+        lines = {value: line for value, line in lines.items() if any(name in solution.quantities for _, solution in line)}
         few = len(lines) <= len(LINES)
+        stated = first.known.get(name)
         for k, (value, line) in enumerate(sorted(lines.items(), key=lambda pair: pair[0] or 0)):
-            line.sort(key=lambda solution: solution.settings[first])
-            x = [float(solution.settings[first]) for solution in line]
+            line.sort(key=lambda point: point[0])
+            at = [x for x, _ in line]
             dashes, marker = LINES[k % len(LINES)] if few else ("-", "")
             shade = "0" if few else f"{0.75 * k / (len(lines) - 1):.3f}"
             named = f"{second} = {float(value):.4g}" if value is not None and (few or k in {0, len(lines) - 1}) else None
-            marked = marker if len(x) <= MOST_MARKED else ""
-            y = [solution.quantities[name] for solution in line]
-            panel.plot(x, y, dashes, color=shade, marker=marked, markersize=2.5, label=named)
-            if name == line[0].objective:
-                lower = [solution.certificate.lower for solution in line]
-                upper = [solution.certificate.upper for solution in line]
-                panel.fill_between(x, lower, upper, color="0.8", linewidth=0)
+            marked = marker if len(at) <= MOST_MARKED else ""
+            y = [solution.quantities.get(name, math.nan) for _, solution in line]
+            panel.plot(at, y, dashes, color=shade, marker=marked, markersize=2.5, label="optimum" if stated else named)
+            if name == line[0][1].objective:
+                lower = [solution.certificate.lower for _, solution in line]
+                upper = [solution.certificate.upper for _, solution in line]
+                panel.fill_between(at, lower, upper, color="0.8", linewidth=0)
+        if stated:
+            circles = [(float(x), float(y)) for x, y in zip(first.x, stated, strict=True) if y is not None]
+            at, y = [x for x, _ in circles], [y for _, y in circles]
+            panel.plot(at, y, "o", color="0", markerfacecolor="none", markersize=5, label="published")
         low, high = panel.get_ylim()
         middle = (low + high) / 2
         if high - low < FLAT * abs(middle):  # what varies is rounding
             panel.set_ylim(middle - 0.05 * abs(middle), middle + 0.05 * abs(middle))
         panel.ticklabel_format(axis="y", useOffset=False)
-        panel.set_ylabel(headed(self.solutions[0], name))
-        if second:
+        panel.set_ylabel(label(headed(self.solutions[0], name), 34, 2))
+        if second or stated:
             panel.legend(frameon=False)
 
 
 def sweep(
     source: str | Path | Instance,
     *settings: str,
+    points: str | Path | None = None,
     out: str | Path | None = None,
     jobs: int = 1,
     backend: str = "loky",
@@ -183,6 +216,9 @@ def sweep(
     settings : str
         ``"types[0].value=0:2:1/4"``: start, stop (included) and step; or one value. Several in one text, joined by commas, move
         together; several texts make a grid.
+    points : path, optional
+        Instead of settings: a csv file with a row a point, see `optmarket.settings.listed`. Without either the instance's own
+        ``[sweep]`` is done, at its gap unless another is asked for.
     out : path, optional
         Folder that keeps each point, as ``<slug>/points/<name>.json``, as soon as it is solved. Points found there are not
         solved again if instance, settings, options and version of the program are the same.
@@ -213,23 +249,30 @@ def sweep(
     case = source if isinstance(source, Instance) else load(source)
     if not isinstance(jobs, int) or jobs < 1:
         raise InstanceError(f"is {jobs!r}; must be a whole number, at least 1", field="jobs")
+    curve = None if settings or points is not None else case.curve
+    if curve is not None:
+        settings = curve.set or ()
+        points = None if curve.points is None else Path(case.file or "").parent / curve.points
+        gap = float(curve.gap) if gap is None and curve.gap is not None else gap
     options = Options(method, gap, time_limit, threads, exact)
     check_method(case, method)
-    varied = axes(case, settings)
-    points = list(grid(varied))
-    names = [vary(case, point).sha256 for point in points]  # every point is checked before the first is solved
+    if points is not None and settings:
+        raise InstanceError("is given beside ranges of parameters; give one or the other", field="points")
+    varied = axes(case, settings) if points is None else (listed(case, points, registry.get(case.model).units),)
+    steps = list(grid(varied))
+    names = _checked(case, varied, steps)
     folder = None if out is None else Path(out) / case.slug / "points"
     found: dict[int, Solution] = {}
     if folder is not None:
         must_be_writable(folder)
-        found = _kept(case, points, names, folder, options, say or (lambda _: None))
+        found = _kept(case, steps, names, folder, options, say or (lambda _: None))
     reused = len(found)
     lost: dict[int, OptmarketError] = {}
     done = reused
     if progress:
-        progress(done, len(points), "")
-    left = [k for k in range(len(points)) if k not in found]
-    with closing(_solved(case, points, left, options, jobs, backend)) as answers:
+        progress(done, len(steps), "")
+    left = [k for k in range(len(steps)) if k not in found]
+    with closing(_solved(case, steps, left, options, jobs, backend)) as answers:
         for k, answer in answers:
             if isinstance(answer, OptmarketError):
                 lost[k] = answer
@@ -242,9 +285,24 @@ def sweep(
             done += 1
             if progress:
                 words = f"{answer.objective} {answer.value:.6g}" if isinstance(answer, Solution) else "failed"
-                progress(done, len(points), f"{in_words(points[k])}: {words}")
+                progress(done, len(steps), f"{in_words(steps[k])}: {words}")
     solutions = tuple(found[k] for k in sorted(found))
-    return Sweep(case, varied, solutions, tuple((points[k], lost[k]) for k in sorted(lost)), reused)
+    return Sweep(
+        case, varied, solutions, tuple((steps[k], lost[k]) for k in sorted(lost)), reused, curve.quantities if curve else ()
+    )
+
+
+def _checked(case: Instance, varied: Sequence[Axis], steps: Sequence[Settings]) -> list[str]:
+    """The names of all points, so that one the market does not accept is told before the first is solved."""
+    names = []
+    for k, step in enumerate(steps):
+        try:
+            names.append(vary(case, step).sha256)
+        except OptmarketError as error:
+            if varied[0].origin:
+                error.message += f", {varied[0].origin[k]}"
+            raise
+    return names
 
 
 def _solved(

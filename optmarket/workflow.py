@@ -14,12 +14,12 @@ from optmarket import instance as instances
 from optmarket import registry
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.files import read_json
-from optmarket.instance import Instance
+from optmarket.instance import KINDS, Instance
 from optmarket.numbers import exact
 from optmarket.solution import DEFAULT_GAP, FORMAT, VERSION, Answer, Audit, Claim, Options, Progress, Solution, Status
 
 SAME = 1e-9
-_MECHANISM_HEADER = {"format", "model", "title", "instance", "source"}
+_MECHANISM_HEADER = {"format", "model", "title", "instance", "source", "stated"}
 
 
 def load(path: str | Path) -> Instance:
@@ -31,14 +31,19 @@ def load(path: str | Path) -> Instance:
         With file, field and what would be right.
     """
     case = instances.read(path, lambda name: registry.get(name).params)
-    known = registry.get(case.model).units
     for k, claim in enumerate(case.expect):
-        if claim.quantity not in known:
-            near = difflib.get_close_matches(claim.quantity, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"{case.model} reports {', '.join(known)}"
-            message = f"is {claim.quantity!r}, which is no quantity of the market; {hint}"
-            raise InstanceError(message, file=case.file, field=f"expect[{k}].quantity")
+        _must_report(case, claim.quantity, f"expect[{k}].quantity")
+    for k, name in enumerate(case.curve.quantities if case.curve else ()):
+        _must_report(case, name, f"sweep.quantities[{k}]")
     return case
+
+
+def _must_report(case: Instance, quantity: str, field: str) -> None:
+    known = registry.get(case.model).units
+    if quantity not in known:
+        near = difflib.get_close_matches(quantity, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"{case.model} reports {', '.join(known)}"
+        raise InstanceError(f"is {quantity!r}, which is no quantity of the market; {hint}", file=case.file, field=field)
 
 
 def solve(
@@ -177,6 +182,45 @@ def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, An
         raise
 
 
+def stated(source: str | Path | Instance, mechanism: str | Path) -> tuple[Claim, ...]:
+    """What a mechanism file says that its mechanism brings about.
+
+    Parameters
+    ----------
+    source : path or Instance
+    mechanism : path
+        A file whose header may hold ``"stated": {"revenue": 0.1671, "kind": "neural"}``: quantities of the market, and how
+        their values are known.
+
+    Raises
+    ------
+    InstanceError
+        If the file cannot be used, or states something else.
+    """
+    case = source if isinstance(source, Instance) else load(source)
+    return _stated(case, read_json(mechanism, parse_float=Decimal), str(mechanism))
+
+
+def _stated(case: Instance, data: Mapping[str, Any], file: str | None = None) -> tuple[Claim, ...]:
+    given = data.get("stated", {"kind": KINDS[0]})
+    if not isinstance(given, Mapping) or given.get("kind") not in KINDS:
+        words = f'must be an object such as {{"revenue": 0.25, "kind": "neural"}}; kinds are {", ".join(KINDS)}'
+        raise InstanceError(words, file=file, field="stated")
+    found = []
+    for name, value in given.items():
+        if name == "kind":
+            continue
+        if name not in (known := registry.get(case.model).units):
+            words = f"is no quantity of the market; {case.model} reports {', '.join(known)}"
+            raise InstanceError(words, file=file, field=f"stated.{name}")
+        try:
+            exact(value)
+        except ValueError as error:
+            raise InstanceError(str(error), file=file, field=f"stated.{name}") from error
+        found.append(Claim(name, str(value), kind=given["kind"], source=str(data.get("source", ""))))
+    return tuple(found)
+
+
 def _audited(case: Instance, data: Mapping[str, Any]) -> Audit:
     if data.get("format") != FORMAT:
         raise InstanceError(f"is {data.get('format')!r}; this version reads format {FORMAT}", field="format")
@@ -190,6 +234,7 @@ def _audited(case: Instance, data: Mapping[str, Any]) -> Audit:
             f"is {str(given['sha256'])[:12]}...; the instance's is {case.sha256[:12]}...: the mechanism was made for another one",
             field="instance.sha256",
         )
+    _stated(case, data)
     inner = data.get("mechanism")
     if isinstance(inner, Mapping):
         body = dict(inner)

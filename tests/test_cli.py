@@ -156,13 +156,14 @@ def test_solve_as_a_person_sees_it(run: Callable[..., Done], case: Path) -> None
     assert re.sub(r"^\d+\.\d\d s", "T s", done.out, flags=re.MULTILINE) == (
         """\
 Two types [draft]                                                                    optimal, proved
-revenue                    0.271428571   between 0.271428571 and 0.271428572
-surplus                    0
-welfare                    0.271429
-share-served               1
-full-information-revenue   0.25
-full-information-price     0.25
-first-best                 0.325
+revenue                        0.271428571   between 0.271428571 and 0.271428572
+surplus                        0
+welfare                        0.271429
+share-served                   1
+differential-informativeness   -0.428571
+full-information-revenue       0.25
+full-information-price         0.25
+first-best                     0.325
 
 menu
   item  kind     price     share  bought by  state    act 1     act 2

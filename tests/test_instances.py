@@ -480,17 +480,35 @@ def test_setting_a_grid_is_uniform() -> None:
     assert {t.weight for t in types} == {Fraction(1, 20)}
 
 
+def test_points_of_setting_d_keep_the_height_of_the_lower_hump() -> None:
+    with (HOME / "setting-d.points.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 20
+    for row in rows:
+        a, b = (float(row[f"belief.mixture[0].{name}"]) for name in "ab")
+        mode = (a - 1) / (a + b - 2)
+        assert float(Fraction(row["precision"])) == pytest.approx(1 / 2 - mode, abs=1e-8)
+        assert beta.pdf(mode, a, b) == pytest.approx(beta.pdf(7 / 36, 8, 30), rel=1e-6)
+
+
 # What a hand finds in the mechanism files: quantities, and violations for a direct mechanism.
 MECHANISMS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
-    "two-types.menu.json": ({"revenue": 0.255, "surplus": 0.0075, "welfare": 0.2625, "share-served": 1.0}, {}),
+    "two-types.menu.json": (
+        {"revenue": 0.255, "surplus": 0.0075, "welfare": 0.2625, "share-served": 1.0, "differential-informativeness": -0.5},
+        {},
+    ),
     "double-deviation.direct.json": (
-        {"revenue": 0.3, "revenue-best-reply": 0.1, "surplus": 0.0, "welfare": 0.3, "share-served": 1.0},
+        {
+            **{"revenue": 0.3, "revenue-best-reply": 0.1, "surplus": 0.0, "welfare": 0.3, "share-served": 1.0},
+            "differential-informativeness": 0.0,
+        },
         {"misreport": 0.0, "disobey": 0.0, "both": 0.4, "individual-rationality": 0.0},
     ),
 }
 
 
-ELSEWHERE = {"setting-b.learned.json", "setting-b.printed.json"}  # judged with the distribution that they are for
+# judged with the distribution that they are for
+ELSEWHERE = {f"setting-{name}.json" for name in ("a.learned", "b.learned", "b.printed")}
 
 
 @pytest.mark.parametrize("path", [path for path in sorted(ROOT.rglob("*.json")) if path.name not in ELSEWHERE], ids=name)

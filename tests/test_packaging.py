@@ -32,6 +32,7 @@ LAYERS = (
     {"faults", "files", "program"},
     {"laws"},
     {"distributions", "maxima"},
+    {"simplex"},
     {"solution"},
     {"instance", "template"},
     {"separation", "settings"},
@@ -40,7 +41,9 @@ LAYERS = (
     {"registry"},
     {"workflow"},
     {"pages", "tables"},
-    {"reproduce", "sweep"},
+    {"cells", "sweep"},
+    {"curves", "mechanisms"},
+    {"reproduce"},
     {"terminal"},
     {"__init__"},
     {"shell"},
@@ -50,7 +53,7 @@ LAYERS = (
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # What runs markets; a market that imported it would run itself.
-ABOVE_MARKETS = {"workflow", "sweep", "reproduce", "__init__", "cli_many", "cli", "__main__"}
+ABOVE_MARKETS = {"workflow", "sweep", "curves", "mechanisms", "reproduce", "__init__", "cli_many", "cli", "__main__"}
 
 
 # --- what is shipped ---

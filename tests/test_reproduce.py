@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import optmarket as om
-from optmarket import registry
+from optmarket import mechanisms, registry
 from optmarket import reproduce as module
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.registry import ModelSpec
@@ -89,7 +89,9 @@ def test_a_row_says_what_was_found_and_what_is_stated() -> None:
     done = reproduce()
     assert (done.good, done.failures, done.errors) == (True, (), ())
     assert str(done) == "1 instance solved, 4 claims: 4 agree"
-    assert [path.as_posix() for path in done.files] == [f"results/{MARKET}.csv", "results/seconds.csv", "results/claims.md"]
+    assert [path.as_posix() for path in done.files] == [
+        f"results/{name}" for name in (f"{MARKET}.csv", "seconds.csv", "mechanisms.csv", "claims.md")
+    ]
     first, *theory = table()
     assert first == {
         "instance": f"{MARKET}/one",
@@ -247,7 +249,7 @@ def test_two_runs_write_the_same() -> None:
     first = contents()
     reproduce()
     second = contents()
-    assert first.keys() == second.keys() == {f"{MARKET}.csv", "claims.md", "seconds.csv"}
+    assert first.keys() == second.keys() == {f"{MARKET}.csv", "claims.md", "mechanisms.csv", "seconds.csv"}
     assert [name for name in first if first[name] != second[name] and name != "seconds.csv"] == []
     order = [f"{MARKET}/{name}" for name in ("a", "a-1", "b", "deep/c")]
     assert list(dict.fromkeys(row["instance"] for row in table())) == order
@@ -280,7 +282,7 @@ def test_one_market_keeps_what_is_there_of_the_others(toy: str) -> None:
     Path("instances", MARKET, "one.toml").unlink()
     instance("new", RIGHT)
     done = reproduce(MARKET)
-    assert [path.name for path in done.files] == [f"{MARKET}.csv", "seconds.csv", "claims.md"]
+    assert [path.name for path in done.files] == [f"{MARKET}.csv", "seconds.csv", "mechanisms.csv", "claims.md"]
     after = contents()
     assert after[f"{toy}.csv"] == before[f"{toy}.csv"]
     assert {row["instance"] for row in table()} == {f"{MARKET}/new"}
@@ -298,6 +300,118 @@ def test_progress_tells_each_instance() -> None:
         f"{MARKET}/a: revenue 0.271428571, 4 claims",
         f"{MARKET}/b: revenue 0.271428571, 4 claims, NOT all as it should be",
         f"{MARKET}/c: FAILED",
+    ]
+
+
+LEARNED = """{{
+  "format": 1, "model": "selling-information", "source": "a network", {stated}
+  "items": [{{"experiment": [["1/2", "1/2"], [0, 1]], "price": 0.12}}, {{"experiment": [[1, 0], [0, 1]], "price": 0.39}}]
+}}"""
+STATED = '"stated": {"revenue": 0.26, "kind": "neural"},'
+
+
+def beside(name: str, stated: str = STATED) -> None:
+    Path("instances", MARKET, name).write_text(LEARNED.format(stated=stated), encoding="utf-8")
+
+
+def test_mechanisms_beside_an_instance_are_judged(toy: str) -> None:
+    instance("one", RIGHT)
+    instance("one-more", RIGHT, market=toy)
+    beside("one.b.json", "")
+    beside("one.a.json")
+    beside("another.json")
+    beside("one.json")
+    assert reproduce().good
+    found = read(Path("results/mechanisms.csv"), mechanisms.COLUMNS)
+    assert [(row["mechanism"], row["stated"], row["kind"], row["source"]) for row in found] == [
+        ("a", "0.26", "neural", "a network"),
+        ("b", "", "", ""),
+    ]
+    assert found[0] | {"lower": "", "upper": ""} == {
+        "instance": f"{MARKET}/one",
+        "mechanism": "a",
+        "quantity": "revenue",
+        "lower": "",
+        "upper": "",
+        "audited": "0.255",
+        "stated": "0.26",
+        "kind": "neural",
+        "percent below": "6.05",
+        "worst violation": "0",
+        "source": "a network",
+    }
+    assert float(found[0]["lower"]) <= 19 / 70 <= float(found[0]["upper"])
+    reproduce(toy)
+    assert read(Path("results/mechanisms.csv"), mechanisms.COLUMNS) == found
+
+
+def test_a_mechanism_that_does_not_hold_earns_no_share_of_the_optimum() -> None:
+    instance("one", RIGHT)
+    item = '{"experiment": [[1, 0], [0, 1]], "price": 0.3}'
+    text = f'{{"format": 1, "model": "{MARKET}", "items": [{item}], "assignment": [0, 0]}}'
+    Path("instances", MARKET, "one.greedy.json").write_text(text, encoding="utf-8")
+    assert reproduce().good
+    (row,) = read(Path("results/mechanisms.csv"), mechanisms.COLUMNS)
+    assert (row["audited"], row["worst violation"], row["percent below"]) == ("0.3", "0.05", "")
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ('"stated": 0.2,', "stated: must be an object such as"),
+        ('"stated": {"revenue": 0.2},', "stated: must be an object such as"),
+        ('"stated": {"revenue": 0.2, "kind": "guess"},', "kinds are analytic, exact"),
+        ('"stated": {"revenu": 0.2, "kind": "neural"},', "stated.revenu: is no quantity of the market"),
+        ('"stated": {"revenue": "much", "kind": "neural"},', "stated.revenue: is 'much'"),
+    ],
+)
+def test_what_a_mechanism_file_must_not_state(stated: str, words: str) -> None:
+    instance("one", RIGHT)
+    beside("one.a.json", stated)
+    file = Path("instances", MARKET, "one.a.json")
+    (error,) = reproduce().errors
+    assert str(error).startswith(f"{file}: stated") and words in str(error)
+    with pytest.raises(InstanceError, match="stated"):
+        om.audit("instances/selling-information/one.toml", file)
+
+
+CURVE = """[sweep]
+points = "one.points.csv"
+quantities = ["revenue", "differential-informativeness"]
+"""
+
+
+def test_an_instance_with_a_sweep_gets_its_curve() -> None:
+    path = instance("one", CURVE, RIGHT)
+    table = "price, types.1.value, differential-informativeness\n1/4, 0, \n1/2, 1, -0.4\n3, 2,\n"
+    path.with_name("one.points.csv").write_text(table, encoding="utf-8")
+    done = reproduce()
+    assert done.good and str(done) == "1 instance solved, 4 claims: 4 agree"
+    assert [file.as_posix() for file in done.files[4:]] == [
+        f"results/curves/{MARKET}/one{ending}" for ending in (".csv", ".png", ".svg")
+    ]
+    first = {file.name: file.read_bytes() for file in done.files[4:]}
+    columns = ["price", "types[1].value", "status", "revenue [payoff units]", "differential-informativeness [probability]"]
+    columns += ["published differential-informativeness [probability]", "gap"]
+    found = read(done.files[4], columns)
+    assert [list(row.values())[:3] for row in found] == [
+        ["0.25", "0", "optimal"],
+        ["0.5", "1", "optimal"],
+        ["3", "2", "optimal"],
+    ]
+    assert [row["revenue [payoff units]"] for row in found][1] == "0.271428571"
+    assert [row[columns[5]] for row in found] == ["", "-0.4", ""]
+    assert found[1][columns[4]] == "-0.428571429"
+    reproduce()
+    assert {file.name: file.read_bytes() for file in done.files[4:]} == first
+
+
+def test_a_curve_that_cannot_be_made_is_told_and_stops_no_other() -> None:
+    instance("one", CURVE, RIGHT)
+    instance("two", RIGHT)
+    done = reproduce()
+    assert done.instances == 2 and [str(error) for error in done.errors] == [
+        f"{Path('instances', MARKET, 'one.points.csv')}: there is no such file"
     ]
 
 
@@ -362,7 +476,7 @@ def test_out_may_be_forbidden(unsolved: Callable[..., str]) -> None:
     assert "may not be written to" in unsolved()
 
 
-@pytest.mark.parametrize("name", [f"{MARKET}.csv", "claims.md", "seconds.csv"])
+@pytest.mark.parametrize("name", [f"{MARKET}.csv", "claims.md", "mechanisms.csv", "seconds.csv"])
 def test_a_directory_in_a_tables_place_is_told(unsolved: Callable[..., str], name: str) -> None:
     Path("results", name).mkdir(parents=True)
     assert unsolved().startswith(f"{Path('results', name)}: is a directory")

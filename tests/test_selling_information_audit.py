@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ import pytest
 import optmarket as om
 from optmarket.errors import InstanceError
 from optmarket.models import selling_information as model
+from optmarket.models._selling_information_menu import differential_informativeness, of_cheapest
 from optmarket.solution import Options
 
+GALLERY = Path(__file__).parents[1] / "instances" / "selling-information"
 TWO = [{"weight": "1/2", "belief": ["1/4", "3/4"]}, {"weight": "1/2", "belief": ["3/5", "2/5"]}]
 FULL = [[1, 0], [0, 1]]
 VIOLATIONS = {"misreport", "disobey", "both", "individual-rationality"}
@@ -236,6 +239,55 @@ def test_audit_against_loops(seed: int, shape: tuple[int, int, int]) -> None:
     assert found.quantities["surplus"] == pytest.approx(float(expected["welfare"] - expected["revenue"]), abs=1e-12)
     served = sum(b.weight for b, place in zip(market.types, assignment, strict=True) if place is not None)
     assert_close(found.quantities, share_served=served)
+
+
+# How unevenly the cheapest item tells two states apart ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("experiment", "q"),
+    [
+        ([[1, 0], [0, 1]], 0),
+        ([[0, 1], [1, 0]], 0),
+        ([[0.78, 0.22], [0, 1]], -0.22),
+        ([[0.22, 0.78], [1, 0]], -0.22),
+        ([[1, 0], [0.3, 0.7]], 0.3),
+        ([[0.5, 0.2, 0.3, 0], [0.1, 0, 0, 0.9]], None),  # three that mean different things
+        ([[0.5, 0.2, 0.3], [0, 0, 1]], -0.3),
+        ([[0, 0.7, 0.2, 0.1], [0, 0, 0.6, 0.4]], None),
+        ([[0, 0.7, 0.15, 0.15], [0, 0, 0.5, 0.5]], -0.3),
+        ([[1, 0], [1, 0]], None),
+        ([[0.5, 0.5], [0.5, 0.5]], None),
+        ([[0.8, 0.2], [0.2, 0.8]], None),  # 0, and not full information
+    ],
+)
+def test_how_unevenly_an_experiment_tells(experiment: list[list[float]], q: float | None) -> None:
+    found = differential_informativeness(np.array(experiment, dtype=float))
+    assert found == (None if q is None else pytest.approx(q, abs=1e-12))
+
+
+def test_the_cheapest_item_sold_is_the_one_told_of() -> None:
+    low, high, full = [[0.6, 0.4], [0, 1]], [[1, 0], [0.6, 0.4]], [[1, 0], [0, 1]]
+
+    def told(items: list[tuple[list[list[float]], float]], sold: list[int]) -> dict[str, float]:
+        experiment, price = (np.array(part, dtype=float) for part in zip(*items, strict=True))
+        return of_cheapest(experiment, price, np.array(sold, dtype=int))
+
+    named = "differential-informativeness"
+    assert told([(full, 3), (low, 2), (high, 1)], [0, 1]) == {named: pytest.approx(-0.4)}
+    assert told([(full, 3), (low, 2)], [0]) == {named: 0}
+    assert told([(full, 3), (low, 2)], []) == {}
+    assert told([(high, 2), (low, 2)], [0, 1]) == {}
+    assert told([(low, 2), ([[0.4, 0.6], [1, 0]], 2)], [0, 1]) == {named: pytest.approx(-0.4)}
+    assert told([(low, -2), (full, -1)], [0, 1]) == {named: pytest.approx(-0.4)}
+
+
+def test_other_markets_than_two_by_two_are_told_nothing_of() -> None:
+    for name in ("two-contexts", "two-states-three-actions", "three-states-matching", "sells-nothing"):
+        assert "differential-informativeness" not in om.solve(GALLERY / f"{name}.toml").quantities
+    for name in ("two-types", "setting-a"):
+        found = om.solve(GALLERY / f"{name}.toml")
+        assert "differential-informativeness" in found.quantities.keys() & found.audit.quantities.keys()
 
 
 MECHANISM_FAULTS = [

@@ -22,7 +22,7 @@ from conftest import Done
 
 import optmarket as om
 from optmarket.errors import InstanceError, ModelError, SolverError
-from optmarket.settings import axes, find, grid, vary
+from optmarket.settings import axes, find, grid, listed, vary
 from optmarket.solution import Solution, Status
 
 ROOT = Path(__file__).parents[1]
@@ -128,6 +128,124 @@ def test_more_points_than_anyone_wants() -> None:
         om.sweep(TWO, "types.0.value=0:1:1/1000", "types.1.value=0:1:1/1000")
     with pytest.raises(InstanceError, match="nothing is varied"):
         om.sweep(TWO)
+
+
+# --- points in a csv file, and in the instance ---
+
+POINTS = "name, types.1.value, types[0].value, differential-informativeness\n3, 1, 1, -0.4\n1/2, 2, 1,\n1, 1, 2, \n"
+
+
+def written(text: str = POINTS, name: str = "p.csv") -> Path:
+    Path(name).write_text(text, encoding="utf-8")
+    return Path(name)
+
+
+def test_points_are_a_labelled_axis_with_what_is_known() -> None:
+    axis = listed(om.load(TWO), written(), ["revenue", "differential-informativeness"])
+    assert axis.paths == ("types[1].value", "types[0].value") and axis.values == ((1, 2, 1), (1, 1, 2))
+    assert (axis.name, axis.x) == ("name", (3, Fraction(1, 2), 1))
+    assert axis.known == {"differential-informativeness": (Fraction(-2, 5), None, None)}
+    bare = listed(om.load(TWO), written("types.1.value\n1/3\n"), [])
+    assert (bare.name, bare.x, bare.known) == ("types[1].value", (Fraction(1, 3),), {})
+
+
+def test_points_are_solved_tabled_in_order_and_drawn_with_circles(run: Callable[..., Done]) -> None:
+    found = om.sweep(TWO, points=written())
+    assert [s.value for s in found.solutions] == [
+        om.sweep(TWO, f"types.1.value={one}", f"types.0.value={two}").solutions[0].value for one, two in ((1, 1), (2, 1), (1, 2))
+    ]
+    table = found.table(["differential-informativeness"])
+    assert table["name"].tolist() == [0.5, 1, 3] and table["types[1].value"].tolist() == [2, 1, 1]
+    stated = table["published differential-informativeness [probability]"]
+    assert stated.isna().tolist() == [True, True, False] and stated.tolist()[-1] == -0.4
+    assert list(table.columns)[-1] == stated.name
+    revenue, informative = found.plot().axes
+    assert informative.get_xlabel() == "name" and len(revenue.lines) == 1
+    line, circles = informative.lines
+    assert circles.get_xydata().tolist() == [[3, -0.4]] and circles.get_markerfacecolor() == "none"
+    assert list(line.get_xdata()) == [0.5, 1, 3]
+    assert [text.get_text() for text in informative.get_legend().get_texts()] == ["optimum", "published"]
+    done = run("sweep", TWO, "--points", "p.csv")
+    assert done.code == 0 and done.out.startswith("name,types[1].value,types[0].value,status")
+    assert Path("results/sweeps", SLUG, "by-name.svg").is_file()
+
+
+def test_a_line_is_broken_where_a_quantity_is_not_reported() -> None:
+    path = instance_with("")
+    found = om.sweep(path, "types[0].belief[0]=0:1/2:1/4,types[0].belief[1]=1:1/2:-1/4")
+    assert ["differential-informativeness" in s.quantities for s in found.solutions] == [False, True, True]
+    (line,) = found.plot(["differential-informativeness"]).axes[0].lines
+    assert np.isnan(line.get_ydata()).tolist() == [True, False, False]
+    assert found.table(["differential-informativeness"]).iloc[:, -1].isna().tolist() == [True, False, False]
+
+
+def instance_with(text: str) -> Path:
+    """One type of belief 1/4, and what stands behind it in the file."""
+    head = 'format = 1\nmodel = "selling-information"\ntitle = "t"\nsource = "s"\n'
+    params = '[params]\ntypes = [{ weight = 1, belief = ["1/4", "3/4"], value = 1 }]\n'
+    return written(head + params + text, "case.toml")
+
+
+def test_an_instance_says_what_to_vary_in_it(run: Callable[..., Done]) -> None:
+    by_set = instance_with('[sweep]\nset = ["types.0.value=1:2:1/2"]\nquantities = ["surplus"]\ngap = 0.5\n')
+    found = om.sweep(by_set)
+    assert [s.value for s in found.solutions] == pytest.approx([1 / 4, 3 / 8, 1 / 2])
+    assert found.solutions[0].run["asked"]["gap"] == 0.5 and om.sweep(by_set, gap=0.1).solutions[0].run["asked"]["gap"] == 0.1
+    assert list(found.table().columns)[-1] == "surplus [payoff units]"
+    assert [panel.get_ylabel() for panel in found.plot().axes] == ["surplus [payoff units]"]
+    assert run("sweep", by_set).out.count("\n") == 4
+    other = om.sweep(by_set, "types.0.value=3")
+    assert len(other.solutions) == 1 and other.quantities == () and other.solutions[0].run["asked"]["gap"] is None
+    written("types.0.value\n4\n", "mine.csv")
+    assert om.sweep(instance_with('[sweep]\npoints = "mine.csv"\n')).solutions[0].value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("points = 1", "sweep.points: is 1; must be text"),
+        ("", "sweep: needs either set, a list of ranges, or points, a csv file, and not both"),
+        ("set = []", "sweep: needs either set"),
+        ('points = "p.csv"\nset = ["types.0.value=1"]', "sweep: needs either set"),
+        ('points = "p.csv"\ngap = 0', "sweep.gap: is 0; must be above 0"),
+        ('points = "p.csv"\nstep = 1', "sweep.step: unknown field"),
+        ('points = "p.csv"\nquantities = ["revenu"]', "sweep.quantities[0]: is 'revenu', which is no quantity of the market"),
+        ('points = "q.csv"', "q.csv: there is no such file"),
+    ],
+)
+def test_a_sweep_that_an_instance_cannot_ask_for(text: str, words: str) -> None:
+    with pytest.raises(InstanceError) as refusal:
+        om.sweep(instance_with(f"[sweep]\n{text}\n"))
+    assert words in str(refusal.value)
+
+
+BAD_POINTS = {
+    "x, types.0.valu\n1, 1\n": "p.csv: line 1, column types.0.valu: is no parameter; did you mean types[0].value?; the",
+    ", types.0.value\n1, 1\n": "p.csv: line 1, column 1: has no name",
+    "x, revenue\n1, 1\n": "p.csv: line 1: has columns x, revenue, none of which is a parameter",
+    "x, types.0.value\n1, one\n": "p.csv: line 2, column types.0.value: is 'one'",
+    "x, types.0.value\n1,\n": "p.csv: line 2, column types.0.value: is ''",
+    "x, types.0.value\n,1\n": "p.csv: line 2, column x: is ''",
+    "x, types.0.value, revenue\n1, 1, much\n": "p.csv: line 2, column revenue: is 'much'",
+    "types.0.value, types[0].value\n1, 1\n": "p.csv: types[0].value: is varied twice",
+    "x, types.0.value\n1, 1\n2, 1.0\n": "p.csv: line 3: is the point of line 2 again",
+    "x, types.0.value\n1, 1, 1\n": "p.csv: line 2: has 3 entries, the header 2",
+    "x, types.0.value\n": "p.csv: has no row below the header",
+    "x, types.0.value\n1, 1\n2, -1\n": "is -1; must be at least 0 (at types[0].value = -1), line 3 of p.csv",
+}
+
+
+@pytest.mark.parametrize("text", BAD_POINTS)
+def test_points_that_cannot_be(text: str, run: Callable[..., Done]) -> None:
+    error = run("sweep", TWO, "--points", written(text)).one_error()
+    assert BAD_POINTS[text] in error
+    assert [path.name for path in Path().iterdir()] == ["p.csv"]
+
+
+def test_points_or_ranges(run: Callable[..., Done]) -> None:
+    error = run("sweep", TWO, "--points", written(), "--set", "types.0.value=1").one_error()
+    assert "points: is given beside ranges of parameters" in error
+    assert "nothing is varied; write PARAM=START:STOP:STEP" in run("sweep", TWO).one_error()
 
 
 # --- what a sweep finds ---
