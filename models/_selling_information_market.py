@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,17 +14,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from optmarket.distributions import Distribution, Grid, discretised
+from optmarket.distributions import Cells, Distribution, Grid, discretised
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text
 from optmarket.instance import note, weights_to_one
 from optmarket.numbers import Exact, NonnegativeExact, exact, floats, shown, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
+from optmarket.simplex import Dirichlet, boxes, lattice
 
 MAX_PROFILES = 4096
+MAX_CELLS = 100_000
 CELLS = 400
+VALUES, BELIEFS = 10, 40  # cells that stand in for distributions of both
+BOXES = 150  # cells, or less, that stand in for a Dirichlet distribution
 Matrix = Annotated[tuple[Annotated[tuple[Exact, ...], Field(min_length=1)], ...], Field(min_length=1)]
 Measure = tuple[tuple[NonnegativeExact, ...], ...]
 
@@ -90,8 +105,43 @@ class BuyerType(BaseModel):
         return self
 
 
+class TypeGrid(BaseModel):
+    """How distributions become finitely many types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Cells | tuple[Cells, Cells] = Field(
+        description="number of cells, a whole number from 1 to 100,000; [of value, of belief] if both are distributions; with "
+        "lattice, cells along an edge"
+    )
+    rule: Literal["mean", "lower", "upper", "quantile", "lattice"] = Field(
+        "mean",
+        description="the type of a cell: its mean, or its lower or upper edge, in cells of equal length; quantile: its mean, in "
+        "cells of equal mass; lattice, for dirichlet: its mean, in equal small simplices",
+    )
+
+
+def _kind(data: Any) -> str:
+    """Whether a belief is told as a number's distribution or as several probabilities'."""
+    if isinstance(data, BaseModel):
+        return "simplex" if isinstance(data, Dirichlet) else "number"
+    parts = [data, *(data.get("mixture") or ())] if isinstance(data, dict) else []
+    return "simplex" if any(isinstance(part, dict) and "dirichlet" in part for part in parts) else "number"
+
+
+Belief = Annotated[Annotated[Distribution, Tag("number")] | Annotated[Dirichlet, Tag("simplex")], Discriminator(_kind)]
+
+
+def _told(data: Any) -> str:
+    """Whether a value is told as a distribution or as a number."""
+    return "distribution" if isinstance(data, (dict, Distribution)) else "number"
+
+
+Value = Annotated[Annotated[Distribution, Tag("distribution")] | Annotated[NonnegativeExact, Tag("number")], Discriminator(_told)]
+
+
 class Params(BaseModel):
-    """A one-buyer information market: finitely many types, or two states and a distribution of beliefs."""
+    """A one-buyer information market: finitely many types, or a distribution of beliefs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -115,15 +165,19 @@ class Params(BaseModel):
         "(named as the state), and if wanted value and name",
         examples=["types.csv"],
     )
-    belief: Distribution | None = Field(
+    belief: Belief | None = Field(
         None,
-        description="instead of types: the distribution of a buyer's probability of the first of two states, within 0 to 1",
+        description="instead of types: the distribution of a buyer's probability of the first of two states, within 0 to 1; for "
+        "more states { dirichlet = [one number a state] }",
         examples=[{"dist": "beta", "a": 8, "b": 30}],
     )
-    value: NonnegativeExact | None = Field(
-        None, description="with belief: multiplies all payoffs, at least 0; left out: 1", examples=[1]
+    value: Value | None = Field(
+        None,
+        description="with belief: multiplies all payoffs, at least 0; a number, or a distribution independent of the belief; "
+        "left out: 1",
+        examples=[1],
     )
-    grid: Grid | None = Field(
+    grid: TypeGrid | None = Field(
         None, description="with belief: solve for finitely many types instead of all", examples=[{"size": 400, "rule": "mean"}]
     )
     states: tuple[str, ...] | None = Field(
@@ -173,13 +227,36 @@ class Params(BaseModel):
                 f"reaches from {_end(low)} to {_end(high)}; a probability is within 0 to 1: truncate or scale it",
                 field="params.belief",
             )
-        if self.on_continuum and self.payoff != "matching":
+        if isinstance(self.value, Distribution) and (low := self.value.law.support[0]) < 0:
+            high = self.value.law.support[1]
+            raise InstanceError(
+                f"reaches from {_end(low)} to {_end(high)}; a value is at least 0: truncate or move it", field="params.value"
+            )
+        if self.grid is not None:
+            self._fits(self.grid)
+        elif self.max_items is not None:
+            raise InstanceError("is for finitely many types; give grid", field="params.max_items")
+        elif self.continuum == "segment" and self.payoff != "matching":
             raise InstanceError(
                 "is a matrix; all beliefs of a distribution are solved for matching payoffs: give grid", field="params.payoff"
             )
-        if self.on_continuum and self.max_items is not None:
-            raise InstanceError("is for finitely many types; give grid", field="params.max_items")
         return self
+
+    def _fits(self, grid: TypeGrid) -> None:
+        """Check a grid against the distributions it is for."""
+        several = isinstance(self.belief, Dirichlet)
+        if several != (grid.rule == "lattice"):
+            right = "with dirichlet it is lattice" if several else "lattice is for dirichlet"
+            raise InstanceError(f"is {shown(grid.rule)}; {right}", field="params.grid.rule")
+        if isinstance(self.value, Distribution) != isinstance(grid.size, tuple):
+            how = "a pair, and value is no distribution; write one number of cells"
+            if isinstance(self.value, Distribution):
+                how = "one number, and value is a distribution too; write [cells of value, cells of belief]"
+            raise InstanceError(f"is {how}", field="params.grid.size")
+        values, beliefs = grid.size if isinstance(grid.size, tuple) else (1, grid.size)
+        cells = values * (beliefs ** (self.belief.states - 1) if isinstance(self.belief, Dirichlet) else beliefs)
+        if cells > MAX_CELLS:
+            raise InstanceError(f"makes {cells:,} cells; at most {MAX_CELLS:,}", field="params.grid.size")
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> Self:
@@ -225,20 +302,58 @@ class Params(BaseModel):
     @property
     def on_continuum(self) -> bool:
         """Whether there is a type for every belief of a distribution."""
-        return self.belief is not None and self.grid is None
+        return self.continuum is not None
+
+    @property
+    def continuum(self) -> Literal["segment", "plane", "simplex"] | None:
+        """What the types fill if they are not finitely many.
+
+        Beliefs in one of two states a segment, with a distribution of values a plane; beliefs in more states a simplex, whatever
+        the value is.
+        """
+        if self.belief is None or self.grid is not None:
+            return None
+        if isinstance(self.belief, Dirichlet) and self.belief.states > 2:
+            return "simplex"
+        return "plane" if isinstance(self.value, Distribution) else "segment"
 
     @cached_property
     def buyers(self) -> tuple[BuyerType, ...]:
         """The types there are, or cells of the distribution: of a continuum some, to draw and to check shapes with."""
         if self.types is not None:
             return self.types
-        assert self.belief is not None
-        points, weights = discretised(self.belief.law, self.grid or Grid(size=CELLS, rule="mean"))
-        value = Fraction(1) if self.value is None else self.value
         return tuple(
-            BuyerType.model_validate({"weight": weight, "belief": (theta, 1 - theta), "value": value})
-            for theta, weight in zip(points, weights, strict=True)
+            BuyerType.model_validate({"weight": often * weight, "belief": belief, "value": value})
+            for (value, often), (belief, weight) in itertools.product(self._values(), self._beliefs())
         )
+
+    def _values(self) -> list[tuple[Fraction, Fraction]]:
+        """The values there are, or cells of them, with weights."""
+        if not isinstance(self.value, Distribution):
+            return [(Fraction(1) if self.value is None else self.value, Fraction(1))]
+        rule: Any = "quantile" if self.grid is None else "mean" if self.grid.rule == "lattice" else self.grid.rule
+        size = self.grid.size[0] if self.grid and isinstance(self.grid.size, tuple) else VALUES
+        try:
+            return list(zip(*discretised(self.value.law, Grid(size=size, rule=rule)), strict=True))
+        except ValueError as error:
+            raise InstanceError(str(error), field="params.value") from error
+
+    def _beliefs(self) -> list[tuple[tuple[Fraction, ...], Fraction]]:
+        """Cells of the beliefs, with weights."""
+        assert self.belief is not None
+        size = CELLS if self.continuum == "segment" else BELIEFS
+        rule: Any = "mean"
+        if self.grid is not None:
+            size, rule = self.grid.size[1] if isinstance(self.grid.size, tuple) else self.grid.size, self.grid.rule
+        try:
+            if isinstance(self.belief, Distribution):
+                points, weights = discretised(self.belief.law, Grid(size=size, rule=rule))
+                return [((theta, 1 - theta), weight) for theta, weight in zip(points, weights, strict=True)]
+            if self.grid is None and self.belief.states > 2:
+                return boxes(self.belief, int(BOXES ** (1 / (self.belief.states - 1))))
+            return list(zip(*lattice(self.belief, size), strict=True))
+        except ValueError as error:
+            raise InstanceError(str(error), field="params.belief") from error
 
     def type_names(self) -> tuple[str, ...]:
         """What tables call the types: their names, or else their numbers from 1."""

@@ -12,7 +12,7 @@ from optmarket.models._selling_information_market import Market, Params
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, values
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
-from optmarket.solution import Solution
+from optmarket.solution import DEFAULT_GAP, Solution, Status
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,10 @@ def _percent(share: float) -> str:
 
 
 def _caption(solution: Solution, items: list[Any], drawn: list[Any], signals: list[str]) -> str:
-    said = f"{solution.objective} {solution.value:.6g} payoff units, {solution.status}."
+    gap = solution.certificate.gap
+    close = solution.status is Status.OPTIMAL and gap > DEFAULT_GAP
+    status = f"stopped at a gap of {gap:.2g}" if close else str(solution.status)
+    said = f"{solution.objective} {solution.value:.6g} payoff units, {status}."
     if drawn:
         said += " Items: kind, price in payoff units, share of buyers; rows are true states, columns signals."
     if len(items) > len(drawn):

@@ -22,7 +22,8 @@ TIE = 1e-12
 SMALL = 1e-12
 COMPLETE = (0.0, 0.0)
 FINER = 4  # times as many cells along each side as the triangle that was solved
-UNITS = {name: unit for name, unit in selling_information.UNITS.items() if name not in {"unrestricted-revenue", "loss"}} | {
+_ELSEWHERE = {"revenue-error", "unrestricted-revenue", "loss", "differential-informativeness"}  # of one-buyer markets alone
+UNITS = {name: unit for name, unit in selling_information.UNITS.items() if name not in _ELSEWHERE} | {
     **dict.fromkeys(("full-price", "low-price"), "payoff units"),
     **dict.fromkeys(("low-error-1-left", "low-error-2-left", "cutoff"), "probability"),
     "finer-grid-revenue": "payoff units",

@@ -28,6 +28,7 @@ Closed forms
 - Two states, matching payoffs of one value, no contexts: with theta the probability of the first state and F its distribution,
   the optimum is ``max_m cav[y Pr(theta >= y)](m) + cav[-(1 - z) Pr(theta > z)](m as the mass of 1 - z)``, the concave envelopes
   taken over points (theta_k, .) and the ends; exact for any finite set of types.
+- More states and all beliefs of a Dirichlet distribution: no closed form; a menu and bounds that are proved, and far apart.
 - Selling full information alone at the best posted price is a lower bound, the total value of information an upper one.
 
 Where the source is wrong
@@ -47,7 +48,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -55,6 +56,8 @@ from optmarket import highs, refinement
 from optmarket.errors import ModelError
 from optmarket.models import _selling_information_envelope as envelope
 from optmarket.models import _selling_information_report as report
+from optmarket.models import _selling_information_simplex as simplex
+from optmarket.models import _selling_information_values as values
 from optmarket.models._selling_information_market import BuyerType, Market, Params
 from optmarket.models._selling_information_menu import NOTHING, Menu, around, direct_menu, full_information_menu
 from optmarket.models._selling_information_plot import plot as draw
@@ -110,6 +113,34 @@ class Formulation:
     read: Callable[[NumberArray], tuple[NumberArray, NumberArray]]
 
 
+class Room(Protocol):
+    """A module that solves one kind of continuum of types."""
+
+    def solve(self, params: Params, options: Options) -> Answer:
+        """The best menu found, and its bounds."""
+
+    def audit(self, params: Params, mechanism: Mapping[str, Any]) -> Audit:
+        """What a menu does to buyers who choose from it."""
+
+    def theory(self, params: Params) -> list[Claim]:
+        """Bounds on the optimum."""
+
+    def with_buyers(self, params: Params, mechanism: Mapping[str, Any], menu: pd.DataFrame) -> pd.DataFrame:
+        """A menu's table with shares and buyers of the continuum."""
+
+
+ROOMS: dict[str, tuple[str, Room]] = {
+    "segment": ("envelope", envelope),
+    "plane": ("pieces", values),
+    "simplex": ("boxes", simplex),
+}
+
+
+def _room(params: Params) -> tuple[str, Room] | None:
+    """By what method, and where, a continuum of types is dealt with; None if they are finitely many."""
+    return None if params.continuum is None else ROOMS[params.continuum]
+
+
 def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram | None:
     """The market's linear program, in payoffs divided by a power of two (1 for matching payoffs of value 1).
 
@@ -146,8 +177,8 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     ----------
     params : Params
     options : Options, optional
-        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed); ``envelope`` for a whole
-        distribution of beliefs (``auto`` is this there); with ``max_items`` only ``auto``.
+        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed); for a whole distribution
+        of beliefs only that of `ROOMS` (``auto`` is this there); with ``max_items`` only ``auto``.
 
     Raises
     ------
@@ -159,14 +190,18 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     """
     options = options or Options()
     start = time.perf_counter()
-    if params.on_continuum != (options.method == "envelope") and options.method != "auto":
+    room = _room(params)
+    if room is not None:
+        method, module = room
+        if options.method not in {"auto", method}:
+            raise ModelError(
+                f"a whole distribution of beliefs like this is solved by {method} alone; give grid, or another method"
+            )
+        return module.solve(params, options)
+    if options.method not in {"auto", "cuts", "full"}:
         raise ModelError(
-            "a whole distribution of beliefs is solved by envelope alone; give grid, or another method"
-            if params.on_continuum
-            else "the method envelope is for a distribution of beliefs without grid; a program solves finitely many types"
+            f"the method {options.method} is for a distribution of beliefs without grid; a program solves finitely many types"
         )
-    if params.on_continuum:
-        return envelope.solve(params, options)
     market, most = Market.of(params), params.max_items
     if most is None:
         return _solve(market, options, start).answer
@@ -258,26 +293,28 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     """What a mechanism does to buyers as they are: see `optmarket.audit`.
 
-    With a whole distribution of beliefs buyers choose from the menu, and quantities are exact but for the distribution function's
-    accuracy.
+    With a whole distribution of beliefs buyers choose from the menu; for two states quantities are exact but for the distribution
+    function's accuracy, for more revenue is given with its bounds.
 
     Raises
     ------
     InstanceError
         If the mechanism does not fit the market.
     """
-    return envelope.audit(params, mechanism) if params.on_continuum else report.audit(params, mechanism)
+    room = _room(params)
+    return room[1].audit(params, mechanism) if room else report.audit(params, mechanism)
 
 
 def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """The menu, one row per item and state, and the types if they are finitely many, one row each."""
-    found = report.tables(params, mechanism)
-    return {"menu": envelope.with_buyers(params, mechanism, found["menu"])} if params.on_continuum else found
+    found, room = report.tables(params, mechanism), _room(params)
+    return {"menu": room[1].with_buyers(params, mechanism, found["menu"])} if room else found
 
 
 def theory(params: Params) -> list[Claim]:
     """What is known of the optimum without solving anything, on the revenue."""
-    return envelope.theory(params) if params.on_continuum else known(params)
+    room = _room(params)
+    return room[1].theory(params) if room else known(params)
 
 
 def plot(params: Params, solution: Solution) -> Figure:
@@ -293,7 +330,7 @@ MODEL = ModelSpec(
     title="Selling information to one buyer",
     source="Bergemann, Bonatti and Smolin 2018; Ravindranath, Jiang and Parkes 2023",
     objective="revenue",
-    methods=("auto", "cuts", "full", "envelope"),
+    methods=("auto", "cuts", "full", *(method for method, _ in ROOMS.values())),
     params=Params,
     solve=solve,
     program=program,

@@ -256,12 +256,15 @@ def _cdf_from_csv(path: Path) -> list[list[Fraction]]:
 # Grids -----------------------------------------------------------------------------------------------------------------
 
 
+Cells = Annotated[StrictInt, Field(ge=1, le=100_000)]
+
+
 class Grid(BaseModel):
     """How a distribution becomes finitely many types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: Annotated[StrictInt, Field(ge=1, le=100_000)] = Field(description="number of cells, a whole number from 1 to 100,000")
+    size: Cells = Field(description="number of cells, a whole number from 1 to 100,000")
     rule: Literal["mean", "lower", "upper", "quantile"] = Field(
         "mean",
         description="the type of a cell: its mean, or its lower or upper edge, in cells of equal length; quantile: its mean, in "

@@ -40,13 +40,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """One line of progress on a long solve: bounds hold for the whole program, not only its listed rows."""
+    """One line of progress on a long solve: bounds hold for the whole program, not only its listed rows.
+
+    ``lower``, where it is known, is what the best mechanism so far about earns.
+    """
 
     round: int
     rows: int
     upper: float
     violation: float
     seconds: float
+    lower: float | None = None
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,10 @@ def progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None] 
         task = bar.add_task(f"{shown}: setting up", total=None)
 
         def update(now: Progress) -> None:
-            bound, violation = pages.number(now.upper), pages.number(now.violation, 2)
-            said = f"round {now.round:,}, {now.rows:,} rows, bound {bound}, worst violation {violation}"
+            stands = f"bound {pages.number(now.upper)}, worst violation {pages.number(now.violation, 2)}"
+            if now.lower is not None:
+                stands = f"between {pages.number(now.lower)} and {pages.number(now.upper)}"
+            said = f"round {now.round:,}, {now.rows:,} rows, {stands}"
             bar.update(task, description=f"{shown}: {said}")
 
         yield update

@@ -1,0 +1,375 @@
+"""Types of every belief in two states and every value, and any menu: who buys what, and what that surely earns.
+
+With s_j(theta) what item j is worth to a buyer of value 1, net of what it gets without, a buyer of value v keeps ``v s_j - t_j``.
+For one belief the items bought by some value are the upper envelope of lines in v. Along beliefs the lines are linear between
+points at which somebody changes what it does after a signal; where the same items are on the envelope at both ends of such a
+stretch they are so all along it, and the least value that buys an item rises or falls all along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
+from scipy.optimize import minimize_scalar
+
+from optmarket.laws import Law, PiecewiseLinear
+from optmarket.numbers import exact, floats
+from optmarket.program import FloatArray, IntArray
+
+CELLS = 2**11  # of beliefs, to begin with
+MOST_CELLS = 2**20
+SPLIT = 8
+SLIGHT = 1e-10  # a mass of beliefs that need not be told apart
+NODES = 2**12  # at which what values exceed is tabled
+PRICES = 200  # tried before the best is sought nearby
+CLOSE = 1e-6  # of the largest price: how closely
+BEYOND = Fraction(1, 10**10)  # the mass of an unbounded distribution that is far out
+ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Independent belief theta in the first of two states and value.
+
+    Attributes
+    ----------
+    belief, value : Law
+        Within 0 to 1, and at least 0.
+    """
+
+    belief: Law
+    value: Law
+
+    @cached_property
+    def ends(self) -> tuple[Fraction, Fraction]:
+        """The least value, and the largest or one that hardly any exceeds."""
+        low, high = self.value.support
+        assert isinstance(low, Fraction)
+        return low, high if isinstance(high, Fraction) else self.value.quantiles([1 - BEYOND])[0]
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean value."""
+        return float(self.excess(np.zeros(1))[0])
+
+    @cached_property
+    def tail(self) -> float:
+        """The mean of values beyond `ends`, the others counting as 0."""
+        if isinstance(self.value, PiecewiseLinear):
+            return 0.0
+        ((_, moment),) = self.value.cells([self.ends[1], max(self.ends[1], self.value.end_of_floats[1])])
+        return float(moment)
+
+    def above(self, value: FloatArray) -> FloatArray:
+        """Pr(V >= v)."""
+        if isinstance(self.value, PiecewiseLinear):
+            return 1.0 - self.value.cdf(value)
+        return self.value.between(value, np.full_like(value, np.inf))
+
+    def excess(self, value: FloatArray) -> FloatArray:
+        """The mean of max(V - v, 0), which is the integral of `above`."""
+        nodes, at, _ = self._table
+        last = nodes[-1]
+        inside = at(np.clip(value, nodes[0], last)) + np.maximum(nodes[0] - value, 0.0)
+        return np.asarray(np.where(value >= last, 0.0, inside))
+
+    def about_above(self, value: FloatArray) -> FloatArray:
+        """About Pr(V >= v), quickly."""
+        nodes, _, above = self._table
+        return np.asarray(np.interp(value, nodes, above))
+
+    @cached_property
+    def _table(self) -> tuple[FloatArray, CubicHermiteSpline, FloatArray]:
+        low, high = self.ends
+        if isinstance(self.value, PiecewiseLinear):
+            edges = [knot for knot in self.value.knots if low <= knot <= high]
+        else:
+            edges = [low + (high - low) * Fraction(k, NODES) for k in range(NODES + 1)]
+            edges += [edge for edge in (self.value.end_of_floats[1],) if edge > high]
+        mass, moment = (floats(part) for part in zip(*self.value.cells(edges), strict=True))
+        nodes = floats(edges)
+        far = [np.append(np.cumsum(part[::-1])[::-1], 0.0) for part in (mass, moment)]
+        return nodes, CubicHermiteSpline(nodes, far[1] - nodes * far[0], -far[0]), far[0]
+
+    @cached_property
+    def full_information(self) -> tuple[float, float]:
+        """What full information alone earns at the best price found, and that price."""
+        item, most = np.eye(2)[None], float(self.ends[1]) / 2
+        levels = [Fraction(k, PRICES) for k in range(1, PRICES)]
+        prices = np.union1d(np.linspace(0, most, PRICES + 1), floats(self.value.quantiles(levels)) / 2)
+
+        def lost(price: float) -> float:
+            return -serve(self, item, np.array([price])).revenue
+
+        best = int(np.argmax([roughly(self, item, np.array([price])) for price in prices]))
+        around = float(prices[max(best - 1, 0)]), float(prices[min(best + 1, len(prices) - 1)])
+        found = minimize_scalar(lost, bounds=around, method="bounded", options={"xatol": CLOSE * most})
+        return -float(found.fun), float(found.x)
+
+    def below(self, belief: FloatArray) -> FloatArray:
+        """Pr(theta <= x)."""
+        return self.belief.cdf(belief)
+
+    def cells(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Masses and first moments of beliefs between consecutive edges."""
+        if isinstance(self.belief, PiecewiseLinear):
+            # within a stretch of constant density the mean of a piece is its middle
+            fine = np.union1d(edges, floats(self.belief.knots))
+            mass, middle = np.diff(self.belief.cdf(fine)), (fine[1:] + fine[:-1]) / 2
+            place = np.searchsorted(edges, fine[:-1], side="right") - 1
+            inside = (place >= 0) & (place < len(edges) - 1)
+            place, mass, middle = place[inside], mass[inside], middle[inside]
+            found = np.zeros((2, len(edges) - 1))
+            np.add.at(found.T, place, np.column_stack([mass, mass * middle]))
+            return found[0], found[1]
+        mass, moment = (floats(part) for part in zip(*self.belief.cells([exact(float(x)) for x in edges]), strict=True))
+        return mass, moment
+
+    @cached_property
+    def grid(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Edges of about `CELLS` equally long cells of beliefs, 1/2 among them, their masses and first moments."""
+        low, high = map(float, self.belief.support)
+        edges = np.linspace(low, high, CELLS + 1)
+        if low < 0.5 < high:
+            edges[np.abs(edges[1:-1] - 0.5).argmin() + 1] = 0.5
+        return edges, *self.cells(edges)
+
+    def grid_with(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Masses and first moments of cells, those of the grid not computed again."""
+        known, mass, moment = self.grid
+        left, right = edges[:-1], edges[1:]
+        place = np.minimum(np.searchsorted(known, left), CELLS - 1)
+        old = (known[place] == left) & (known[place + 1] == right)
+        masses, moments = np.where(old, mass[place], 0.0), np.where(old, moment[place], 0.0)
+        ends = np.unique(np.concatenate([left[~old], right[~old]]))
+        if len(ends):
+            new, first = self.cells(ends)
+            at = np.searchsorted(ends, left[~old])
+            masses[~old], moments[~old] = new[at], first[at]
+        return masses, moments
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """For some beliefs, which items are bought by some value, and from which value on; items in order of price.
+
+    Attributes
+    ----------
+    slope : array, shape (X, M)
+        What each item is worth to value 1, beyond what one gets without.
+    low, high : array, shape (X, M)
+        Values from low to high buy the item; both are infinite if none does.
+    """
+
+    slope: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    @property
+    def sold(self) -> NDArray[np.bool_]:
+        """Whether some value buys the item, shape (X, M)."""
+        return self.low < self.high
+
+
+@dataclass(frozen=True)
+class Sales:
+    """What a menu does on a plane of types.
+
+    Attributes
+    ----------
+    revenue, surplus : float
+    share : array, shape (M,)
+        Of buyers, by item.
+    beliefs, values : array, shape (M, 2)
+        Between which an item's buyers lie; not a number if it has none.
+    """
+
+    revenue: float
+    surplus: float
+    share: FloatArray
+    beliefs: FloatArray
+    values: FloatArray
+
+    @property
+    def outcome(self) -> dict[str, float]:
+        """What the menu brings about."""
+        return {
+            "revenue": self.revenue,
+            "surplus": self.surplus,
+            "welfare": self.revenue + self.surplus,
+            "share-served": float(self.share.sum()),
+        }
+
+
+def serve(plane: Plane, experiment: FloatArray, price: FloatArray) -> Sales:
+    """Let every type choose from a menu, by quadrature: exact in values, at the mean of each of many cells of beliefs.
+
+    Parameters
+    ----------
+    plane : Plane
+    experiment : array, shape (M, 2, N)
+    price : array, shape (M,)
+    """
+    items, prices, order = _ordered(experiment, price)
+    edges = _told_apart(plane, items, prices)
+    mass, moment = plane.grid_with(edges)
+    some = mass > 0
+    mass, left, right = mass[some], edges[:-1][some], edges[1:][some]
+    theta = np.clip(moment[some] / mass, left, right)
+    at_left, found, at_right = (envelope(x, items, prices) for x in (left, theta, right))
+
+    def averaged(of: Callable[[Envelope], FloatArray]) -> FloatArray:
+        return curved(of(found), of(at_left), of(at_right), (theta - left) / (right - left))
+
+    def chance(of: Envelope) -> FloatArray:
+        return plane.above(of.low) - plane.above(of.high)
+
+    def kept(of: Envelope) -> FloatArray:
+        # what a buyer keeps rises with its value by the item's slope
+        return of.slope * (plane.excess(of.low) - plane.excess(of.high))
+
+    share = mass @ averaged(chance)
+    surplus = float(mass @ averaged(kept).sum(axis=1) - prices[0])
+    beliefs, values = np.full((len(prices), 2), np.nan), np.full((len(prices), 2), np.nan)
+    ends = floats(plane.ends)
+    for item in np.flatnonzero(share > 0):
+        buying = np.flatnonzero(chance(found)[:, item] > 0)
+        beliefs[item] = left[buying[0]], right[buying[-1]]
+        values[item] = np.clip([found.low[buying, item].min(), found.high[buying, item].max()], *ends)
+    back = np.empty(len(prices), dtype=np.int64)
+    back[order] = np.arange(len(prices))
+    menu = back[:-1]  # the last is nothing for nothing
+    return Sales(float(share @ prices), surplus, share[menu], beliefs[menu], values[menu])
+
+
+def roughly(plane: Plane, experiment: FloatArray, price: FloatArray) -> float:
+    """About what a menu earns, quickly: as `serve` has it, but for cells of beliefs in which what is sold changes.
+
+    Parameters
+    ----------
+    plane : Plane
+    experiment : array, shape (M, 2, N)
+    price : array, shape (M,)
+    """
+    items, prices, _ = _ordered(experiment, price)
+    edges, mass, moment = plane.grid
+    theta = np.clip(np.divide(moment, mass, out=edges[:-1].copy(), where=mass > 0), edges[:-1], edges[1:])
+    paid = []
+    for x in (theta, edges):
+        found = envelope(x, items, prices)
+        paid.append((plane.about_above(found.low) - plane.about_above(found.high)) @ prices)
+    place = (theta - edges[:-1]) / np.diff(edges)
+    return float(mass @ curved(paid[0], paid[1][:-1], paid[1][1:], place))
+
+
+def curved(middle: FloatArray, left: FloatArray, right: FloatArray, place: FloatArray) -> FloatArray:
+    """A function's average over cells, from its values at their means and ends: Simpson's rule where the density is even.
+
+    Parameters
+    ----------
+    middle, left, right : array, shape (X,) or (X, M)
+    place : array, shape (X,)
+        How far a mean is on the way from the left end to the right.
+    """
+    share = place if middle.ndim == 1 else place[:, None]
+    return np.asarray(middle + ((1 - share) * left + share * right - middle) / 3)
+
+
+def revenue_between(plane: Plane, experiment: FloatArray, price: FloatArray, width: float) -> tuple[float, float]:
+    """What a menu earns, enclosed: in a cell of beliefs no chance of a sale lies beyond those at the cell's two ends.
+
+    Parameters
+    ----------
+    plane : Plane
+    experiment : array, shape (M, 2, N)
+    price : array, shape (M,)
+        At least 0.
+    width : float
+        Of the enclosure, wanted; it is wider if `MOST_CELLS` do not suffice.
+    """
+    items, prices, _ = _ordered(experiment, price)
+    edges = _told_apart(plane, items, prices)
+    while True:
+        found = envelope(edges, items, prices)
+        sold, mass = found.sold, np.diff(plane.below(edges))
+        alike = np.all(sold[:-1] == sold[1:], axis=1)
+        # the price of the item bought by somewhat lower values
+        before = np.maximum.accumulate(np.where(sold, np.arange(len(prices)), 0), axis=1)[:, :-1]
+        more = np.where(sold[:, 1:], prices[1:] - prices[before], 0.0)[:-1]
+        chance = plane.above(found.low[:, 1:])
+        ends = np.stack([chance[:-1], chance[1:]])
+        lower = mass * np.where(alike, (more * ends.min(axis=0)).sum(axis=1), 0.0)
+        upper = mass * np.where(alike, (more * ends.max(axis=0)).sum(axis=1), prices[-1])
+        unsure = upper - lower
+        pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / max(width, ROUNDING))).astype(np.int64)
+        if unsure.sum() <= width or pieces.max() == 1 or len(edges) > MOST_CELLS:
+            slack = ROUNDING * prices[-1]
+            return max(0.0, float(lower.sum()) - slack), float(upper.sum()) + slack
+        pieces = np.maximum(1, pieces // -(-pieces.sum() // (4 * MOST_CELLS)))
+        first = np.repeat(np.cumsum(pieces) - pieces, pieces)
+        step = (np.arange(pieces.sum()) - first) / np.repeat(pieces, pieces)
+        edges = np.append(np.repeat(edges[:-1], pieces) + step * np.repeat(np.diff(edges), pieces), edges[-1])
+
+
+def worth(theta: FloatArray, experiment: FloatArray) -> FloatArray:
+    """What each experiment is worth to value 1, beyond what one gets without, shape (X, M)."""
+    after = np.maximum(theta[:, None, None] * experiment[:, 0], (1 - theta)[:, None, None] * experiment[:, 1]).sum(axis=2)
+    return np.asarray(np.maximum(after - np.maximum(theta, 1 - theta)[:, None], 0.0))
+
+
+def envelope(theta: FloatArray, experiment: FloatArray, price: FloatArray) -> Envelope:
+    """The items that buyers of some beliefs buy; prices ascend.
+
+    Parameters
+    ----------
+    theta : array, shape (X,)
+    experiment : array, shape (M, 2, N)
+        Nothing among them.
+    price : array, shape (M,)
+    """
+    slope = worth(theta, experiment)
+    low, high = np.zeros_like(slope), np.full_like(slope, np.inf)
+    for j in range(1, len(price)):
+        rise = slope[:, [j]] - slope[:, :j]
+        cut = np.divide(price[j] - price[:j], rise, out=np.full_like(rise, np.inf), where=rise > 0)
+        low[:, j] = cut.max(axis=1)
+        np.minimum(high[:, :j], cut, out=high[:, :j])
+    none = low >= high
+    low[none] = high[none] = np.inf
+    return Envelope(slope, low, high)
+
+
+def _ordered(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Items in order of price, nothing for nothing among them, and their places: it comes last in the menu."""
+    nothing = np.zeros((1, *experiment.shape[1:]))
+    nothing[:, :, 0] = 1.0
+    items, prices = np.concatenate([experiment, nothing]), np.append(price, 0.0)
+    order = np.lexsort((np.arange(len(prices)) != len(price), prices))
+    return items[order], prices[order], order
+
+
+def _told_apart(plane: Plane, experiment: FloatArray, price: FloatArray) -> FloatArray:
+    """Edges of cells of beliefs: at both ends of each the same items are bought, or there are hardly any such beliefs."""
+    edges, _, _ = plane.grid
+    first, second = experiment[:, 0].ravel(), experiment[:, 1].ravel()
+    sent = first + second > 0
+    turns = second[sent] / (first + second)[sent]
+    edges = np.union1d(edges, turns[(turns > edges[0]) & (turns < edges[-1])])
+    least, most = map(float, plane.ends)
+    while True:
+        found = envelope(edges, experiment, price)
+        # bought by some value, from the least on, by none there is: in between chances have no kink
+        case = found.sold * (1 + (found.low > least) + (found.low >= most))
+        unlike = np.flatnonzero(np.any(case[:-1] != case[1:], axis=1))
+        unlike = unlike[plane.below(edges[unlike + 1]) - plane.below(edges[unlike]) > SLIGHT]
+        inner = edges[unlike, None] + np.diff(edges)[unlike, None] * np.arange(1, SPLIT) / SPLIT
+        finer = np.union1d(edges, inner.ravel())
+        if len(finer) == len(edges):
+            return edges
+        edges = finer

@@ -1,0 +1,274 @@
+"""Two states, matching payoffs, whole distributions of beliefs and of values: the best menu found, and what none exceeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache, reduce
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+
+from optmarket.distributions import Distribution
+from optmarket.errors import InstanceError, ModelError
+from optmarket.laws import Law
+from optmarket.models._selling_information_market import Market, Params
+from optmarket.models._selling_information_menu import Menu, of_cheapest
+from optmarket.models._selling_information_plane import Plane, Sales, revenue_between, roughly, serve
+from optmarket.models._selling_information_relaxation import Bound, Relaxation
+from optmarket.program import FloatArray
+from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Progress, Status
+
+DISCOUNTS = (0.0, *(10.0**-k for k in range(6, 1, -1)))
+SOLD = 1e-9  # of the largest value: the least price of an item worth listing
+SAME = 1e-9
+FEW = 6  # items that are polished together
+SPARE = 0.1  # of the gap wanted: what listing fewer items may cost, and an enclosure of revenue be wide
+STEP = 1e-6
+
+
+def plane_of(params: Params) -> Plane:
+    """The types of a market."""
+    assert isinstance(params.belief, Distribution) and isinstance(params.value, Distribution)
+    return _plane(params.belief.law, params.value.law)
+
+
+@lru_cache(maxsize=4)
+def _plane(belief: Law, value: Law) -> Plane:
+    """One plane for one market, which remembers what it has computed."""
+    return Plane(belief, value)
+
+
+def stand_in(params: Params) -> Market:
+    """A market of one type with the same states and actions, of the mean value: its scale is what gaps are relative to."""
+    buyer = {"weight": 1, "belief": ["1/2", "1/2"], "value": plane_of(params).mean}
+    return Market.of(Params.model_validate({"types": [buyer], "states": params.states, "actions": params.actions}))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A menu, and about what it earns.
+
+    Attributes
+    ----------
+    item : array, shape (M, 3)
+        Chances that the first and the second state is named when it is true, and prices.
+    revenue : float
+    """
+
+    item: FloatArray
+    revenue: float
+
+    @property
+    def experiment(self) -> FloatArray:
+        """Shape (M, 2, 2)."""
+        first, second = self.item[:, 0], self.item[:, 1]
+        return np.stack([np.stack([first, 1 - first], axis=1), np.stack([1 - second, second], axis=1)], axis=1)
+
+    @property
+    def price(self) -> FloatArray:
+        """Shape (M,)."""
+        return self.item[:, 2]
+
+
+def judged(plane: Plane, item: FloatArray) -> Found:
+    """A menu, and about what it earns."""
+    menu = Found(item, 0.0)
+    return replace(menu, revenue=roughly(plane, menu.experiment, menu.price))
+
+
+def better(one: Found, other: Found) -> Found:
+    """The menu that earns more."""
+    return one if one.revenue >= other.revenue else other
+
+
+def discounted(plane: Plane, item: FloatArray) -> Found:
+    """Items with all prices cut by the share that earns most."""
+    return reduce(better, (judged(plane, item * [1, 1, 1 - share]) for share in DISCOUNTS))
+
+
+def pruned(plane: Plane, menu: Found, spare: float) -> Found:
+    """The menu without items whose loss costs no more than `spare` in all."""
+    least = menu.revenue - spare
+    while len(menu.item) > 1:
+        shorter = reduce(better, (judged(plane, np.delete(menu.item, k, axis=0)) for k in range(len(menu.item))))
+        if shorter.revenue < least:
+            break
+        menu = shorter
+    return menu
+
+
+def polished(plane: Plane, menu: Found, most: float) -> Found:
+    """A menu of few items, moved to where it earns most nearby; no value exceeds `most` by much."""
+    if not 0 < len(menu.item) <= FEW:
+        return menu
+    unit = np.array([1.0, 1.0, most])
+
+    def lost(x: FloatArray) -> float:
+        return -judged(plane, x.reshape(-1, 3) * unit).revenue / most
+
+    bounds = [(0.0, 1.0)] * menu.item.size
+    moved = minimize(lost, (menu.item / unit).ravel(), method="L-BFGS-B", bounds=bounds, options={"eps": STEP})
+    return better(menu, judged(plane, np.clip(moved.x, 0, 1).reshape(-1, 3) * unit))
+
+
+def solve(params: Params, options: Options) -> Answer:
+    """The best menu found and its bounds: a program's on pieces of the plane above, what the menu itself earns below.
+
+    Raises
+    ------
+    ModelError
+        If an exact proof is asked for.
+    """
+    if options.exact:
+        raise ModelError("is a distribution, computed in floats; leave exact out, or give grid", field="params.belief")
+    start = time.perf_counter()
+    plane, scale = plane_of(params), float(stand_in(params).scale)
+    gap = DEFAULT_GAP if options.gap is None else options.gap
+    most = float(plane.ends[1])
+    relaxation = Relaxation(plane, scale)
+    upper, lower = first_best(plane), 0.0
+    single, price = plane.full_information
+    full = best = menu = Found(np.array([[1.0, 1.0, price]]), single)
+    sizes: list[Bound] = []
+    status = Status.GAP
+
+    def wanted() -> float:
+        return gap * max(scale, upper)
+
+    def enclosed(found: Found) -> tuple[float, Found]:
+        """What a menu, tidied up, surely earns."""
+        tidy = polished(plane, pruned(plane, found, SPARE * wanted()), most)
+        tidy = better(full, replace(tidy, revenue=serve(plane, tidy.experiment, tidy.price).revenue))
+        return revenue_between(plane, tidy.experiment, tidy.price, SPARE * wanted())[0], tidy
+
+    try:
+        for bound in relaxation.bounds(options):
+            sizes.append(bound)
+            upper, status = min(upper, bound.upper), bound.status
+            item = bound.item[bound.item[:, 2] > SOLD * most]
+            if len(item):
+                best = better(best, discounted(plane, np.unique(np.round(item / SAME) * SAME, axis=0)))
+            if options.progress is not None:
+                seconds = time.perf_counter() - start
+                options.progress(Progress(len(sizes), bound.rows, upper, 0.0, seconds, lower=best.revenue))
+            if upper - best.revenue <= wanted():
+                lower, menu = enclosed(best)
+                if upper - lower <= wanted():
+                    break
+                best = better(menu, best)
+        else:
+            status = Status.GAP if status is Status.OPTIMAL else status
+        if upper - lower > wanted():
+            lower, menu = enclosed(best)
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+        lower, menu = revenue_between(plane, best.experiment, best.price, SPARE * scale)[0], best
+    lower = min(lower, upper)
+    reached = (upper - lower) / max(scale, upper)
+    if reached <= gap and status is not Status.INTERRUPTED:
+        status = Status.OPTIMAL
+    mechanism = Menu(menu.experiment, menu.price).as_mechanism()
+    last = sizes[-1] if sizes else None
+    return Answer(
+        status=status,
+        mechanism=mechanism,
+        quantities=quantities(params, mechanism),
+        certificate=Certificate(lower, upper, reached),
+        method="pieces",
+        notes=("bounds as accurate as the distribution functions, which are computed in floats",),
+        run={
+            "solver": "HiGHS",
+            "seconds": time.perf_counter() - start,
+            "rounds": len(sizes),
+            "iterations": sum(bound.iterations for bound in sizes),
+            **({"rows": last.rows, "columns": last.columns} if last else {}),
+        },
+    )
+
+
+def menu_of(params: Params, mechanism: Mapping[str, Any]) -> Menu:
+    """A mechanism as a menu from which buyers choose.
+
+    Raises
+    ------
+    InstanceError
+        If it is no menu, or one with an assignment.
+    """
+    menu = Menu.read(stand_in(params), mechanism)
+    if menu.assignment is not None:
+        raise InstanceError(
+            "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
+        )
+    return menu
+
+
+def sales(params: Params, mechanism: Mapping[str, Any]) -> Sales:
+    """Who buys what from a menu, over all beliefs and values.
+
+    Raises
+    ------
+    InstanceError
+        As `menu_of`.
+    """
+    menu = menu_of(params, mechanism)
+    return serve(plane_of(params), menu.experiment, menu.price)
+
+
+def outcome(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
+    """What a menu brings about, over all beliefs and values."""
+    menu, found = menu_of(params, mechanism), sales(params, mechanism)
+    return {**found.outcome, **of_cheapest(menu.experiment, menu.price, np.flatnonzero(found.share > 0))}
+
+
+def quantities(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
+    """Named scalars of what a menu does, and of the market."""
+    plane = plane_of(params)
+    single, price = plane.full_information
+    return {
+        **outcome(params, mechanism),
+        "full-information-revenue": single,
+        "full-information-price": price,
+        "first-best": first_best(plane),
+    }
+
+
+def first_best(plane: Plane) -> float:
+    """What full information is worth to all."""
+    (_, low), (mass, moment) = plane.belief.cells([Fraction(0), Fraction(1, 2), Fraction(1)])
+    return float(low + mass - moment) * plane.mean
+
+
+def theory(params: Params) -> list[Claim]:
+    """Bounds on the optimum that take no optimisation of menus."""
+    plane = plane_of(params)
+    single, _ = plane.full_information
+    scale = float(stand_in(params).scale)
+    return [
+        Claim("revenue", repr(single), "lower", "proved", "full information alone at a posted price", DEFAULT_GAP * scale),
+        Claim("revenue", repr(first_best(plane)), "upper", "proved", "total value of information", 1e-9),
+    ]
+
+
+def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
+    """What a menu does to buyers who choose from it, over all beliefs and values; there is nothing to violate."""
+    return Audit(outcome(params, mechanism), {}, float(stand_in(params).scale))
+
+
+def with_buyers(params: Params, mechanism: Mapping[str, Any], menu: pd.DataFrame) -> pd.DataFrame:
+    """A menu's table with shares and buyers of the whole plane in place of those of its cells."""
+    found = sales(params, mechanism)
+    state = params.states[0] if params.states else "state 1"
+    price = np.array([float(item["price"]) for item in mechanism["items"]])
+    for number, item in enumerate(np.argsort(price, kind="stable"), start=1):
+        here = menu["item"] == number
+        words = "nobody"
+        if found.share[item] > 0:
+            (low, high), (least, most) = found.beliefs[item], found.values[item]
+            words = f"Pr({state}) {low:.4g} to {high:.4g}, value {least:.4g} to {most:.4g}"
+        menu.loc[here, "share"], menu.loc[here, "bought by"] = found.share[item], words
+    return menu
