@@ -56,12 +56,22 @@ class Part:
 
     @cached_property
     def edges(self) -> FloatArray:
-        """Ends of `FINEST` intervals of equal mass of each number, shape (D, FINEST + 1)."""
-        return np.array([floats(_edges(law, FINEST)) for law in self.numbers])
+        """Ends of `FINEST` intervals of about equal mass of each number, shape (D, FINEST + 1)."""
+        return np.maximum.accumulate([floats(_edges(law, FINEST)) for law in self.numbers], axis=1)
+
+    @cached_property
+    def levels(self) -> FloatArray:
+        """Each number's distribution function at its `edges`: nothing proved rests on quantiles."""
+        return np.array([law.cdf(edges) for law, edges in zip(self.numbers, self.edges, strict=True)])
 
     def at(self, place: IntArray) -> FloatArray:
         """The types at `edges` of given places, from shape (..., D) to (..., W)."""
         return self.types(np.stack([edges[place[..., k]] for k, edges in enumerate(self.edges)], axis=-1))
+
+    def mass(self, place: IntArray, step: int) -> FloatArray:
+        """Of boxes that reach from given places `step` edges on, from shape (C, D) to (C,)."""
+        sides = [levels[place[:, k] + step] - levels[place[:, k]] for k, levels in enumerate(self.levels)]
+        return np.asarray(self.weight * np.prod(sides, axis=0))
 
     def types(self, numbers: FloatArray) -> FloatArray:
         """The types of given numbers: from shape (..., D) to (..., W)."""
@@ -250,7 +260,8 @@ def serve(simplex: Simplex, experiment: FloatArray, price: FloatArray) -> Sales:
         depth = int(np.log2(simplex.side(START * len(simplex.parts))))
         place = np.indices((2**depth,) * simplex.dimensions).reshape(simplex.dimensions, -1).T
         while len(place):
-            step, mass = FINEST >> depth, part.weight * 2.0 ** (-depth * simplex.dimensions)
+            step = FINEST >> depth
+            mass = part.mass(place, step)
             corner = part.at((place[:, None, :] + ends) * step)
             middle = part.at(place * step + step // 2)
             net = values(simplex.product(middle), items) - prices
@@ -260,11 +271,12 @@ def serve(simplex: Simplex, experiment: FloatArray, price: FloatArray) -> Sales:
             if step == 2 or split.sum() * len(ends) > UNDECIDED:
                 split[:] = False
             done = ~split
-            lower, upper = lower + mass * low[done].sum(), upper + mass * high[done].sum()
-            revenue += mass * prices[pick[done]].sum()
-            surplus += mass * (net[done, pick[done]] - net[done, -1]).sum()
-            share += mass * np.bincount(pick[done] % len(prices), minlength=len(prices))
-            np.add.at(belief, pick[done], mass * middle[done] / np.maximum(middle[done].sum(axis=1, keepdims=True), TINY))
+            mass, low, high, item, kind = mass[done], low[done], high[done], pick[done] % len(prices), middle[done]
+            lower, upper = lower + mass @ low, upper + mass @ high
+            revenue += mass @ prices[item]
+            surplus += mass @ (net[done, item] - net[done, -1])
+            share += np.bincount(item, mass, len(prices))
+            np.add.at(belief, item, mass[:, None] * kind / np.maximum(kind.sum(axis=1, keepdims=True), TINY))
             place = (2 * place[split][:, None, :] + ends).reshape(-1, simplex.dimensions)
             depth += 1
     with np.errstate(invalid="ignore"):

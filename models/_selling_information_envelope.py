@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optmarket.distributions import Distribution
 from optmarket.errors import InstanceError, ModelError
 from optmarket.laws import Law
 from optmarket.maxima import Product, largest
@@ -136,10 +137,16 @@ def menu_of(found: Envelopes) -> tuple[FloatArray, FloatArray]:
     return experiment, np.array([price for *_, price in sold])
 
 
+def value_of(params: Params) -> Fraction:
+    """What all payoffs are multiplied by."""
+    assert not isinstance(params.value, Distribution)
+    return Fraction(1) if params.value is None else params.value
+
+
 def segment(params: Params) -> Segment:
     """The beliefs of a distribution as a segment of types."""
     assert params.belief is not None
-    value = float(params.buyers[0].value)
+    value = float(value_of(params))
     start, slope = np.array([[0.0], [1.0]]), np.array([[1.0], [-1.0]])
     return Segment(params.belief.law, start, slope, value * np.eye(2))
 
@@ -169,7 +176,7 @@ def solve(params: Params, options: Options) -> Answer:
     menu = Menu(experiment, price * (1 - share))
     lower = max(0.0, min(surely(share) - ROUNDING * value, upper))
     mechanism = menu.as_mechanism()
-    scale = max(float(stand_in(params).scale), abs(upper))
+    scale = max(float(typical(params).scale), abs(upper))
     gap = (upper - lower) / scale
     reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
     return Answer(
@@ -183,10 +190,9 @@ def solve(params: Params, options: Options) -> Answer:
     )
 
 
-def stand_in(params: Params) -> Market:
+def typical(params: Params) -> Market:
     """A market of one type with the same states, actions and payoffs: what a mechanism must fit, and the payoff scale."""
-    buyer = {"weight": 1, "belief": ["1/2", "1/2"], "value": 1 if params.value is None else params.value}
-    return Market.of(Params.model_validate({"types": [buyer], "states": params.states, "actions": params.actions}))
+    return Market.typical(params, value_of(params))
 
 
 def on_segment(params: Params, mechanism: Mapping[str, Any]) -> Served:
@@ -197,7 +203,7 @@ def on_segment(params: Params, mechanism: Mapping[str, Any]) -> Served:
     InstanceError
         If it is no menu, or one with an assignment.
     """
-    menu = Menu.read(stand_in(params), mechanism)
+    menu = Menu.read(typical(params), mechanism)
     if menu.assignment is not None:
         raise InstanceError(
             "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
@@ -214,7 +220,7 @@ def outcome(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
         As `on_segment`.
     """
     found = on_segment(params, mechanism)
-    menu = Menu.read(stand_in(params), mechanism)
+    menu = Menu.read(typical(params), mechanism)
     sold = np.setdiff1d(found.item[found.mass > 0], NOTHING)
     return {**found.outcome, **of_cheapest(menu.experiment, menu.price, sold)}
 
@@ -262,7 +268,7 @@ def theory(params: Params) -> list[Claim]:
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     """What a menu does to buyers who choose from it, over all beliefs; there is nothing to violate."""
-    return Audit(outcome(params, mechanism), {}, float(stand_in(params).scale))
+    return Audit(outcome(params, mechanism), {}, float(typical(params).scale))
 
 
 def bought_by(params: Params, found: Served, item: int) -> tuple[float, str]:

@@ -30,6 +30,7 @@ from optmarket.distributions import Cells, Distribution, Grid, discretised
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text
 from optmarket.instance import note, weights_to_one
+from optmarket.laws import Smooth
 from optmarket.numbers import Exact, NonnegativeExact, exact, floats, shown, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
 from optmarket.simplex import Dirichlet, boxes, lattice
@@ -232,6 +233,8 @@ class Params(BaseModel):
             raise InstanceError(
                 f"reaches from {_end(low)} to {_end(high)}; a value is at least 0: truncate or move it", field="params.value"
             )
+        if isinstance(self.value, Distribution) and isinstance(self.value.law, Smooth) and not self.value.law.has_mean:
+            raise InstanceError("has no mean, and revenue no bound: truncate it", field="params.value")
         if self.grid is not None:
             self._fits(self.grid)
         elif self.max_items is not None:
@@ -263,34 +266,37 @@ class Params(BaseModel):
         def states_of(buyer: BuyerType) -> int:
             return len(buyer.belief or buyer.joint or ())
 
-        states = len(self.states) if self.states else states_of(self.buyers[0])
+        value = Fraction(1) if self.value is None or isinstance(self.value, Distribution) else self.value
+        types = (self.typical(value),) if self.on_continuum else self.buyers
+        states = len(self.states) if self.states else states_of(types[0])
         origin = "states names" if self.states else "the first type has"
-        for k, buyer in enumerate(self.buyers):
+        for k, buyer in enumerate(types):
             if states_of(buyer) != states:
                 field = f"params.types[{k}].{'belief' if buyer.belief is not None else 'joint'}"
                 raise InstanceError(f"is for {states_of(buyer)} states; {origin} {states}, and all must agree", field=field)
-        own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(self.buyers) if buyer.payoff is not None]
+        own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(types) if buyer.payoff is not None]
         shared = [] if self.payoff == "matching" else [("params.payoff", self.payoff)]
-        matrices = [*shared, *own] if shared or len(own) == len(self.buyers) else []
+        matrices = [*shared, *own] if shared or len(own) == len(types) else []
         actions = len(self.actions) if self.actions else len(matrices[0][1][0]) if matrices else states
         for field, matrix in [*shared, *own]:
             shape = [len(row) for row in matrix]
             if len(shape) != states or any(width != actions for width in shape):
                 given = f"{len(shape)} x {shape[0]}" if len(set(shape)) == 1 else f"rows of {shape} entries"
                 raise InstanceError(f"is {given}; must be {states} states x {actions} actions", field=field)
-        if self.payoff == "matching" and len(own) < len(self.buyers) and actions != states:
+        if self.payoff == "matching" and len(own) < len(types) and actions != states:
             raise InstanceError(f"names {actions} actions; matching payoffs have one per state, {states}", field="params.actions")
-        for field, names in (("states", self.states), ("actions", self.actions), ("types", self.type_names())):
+        called = () if self.on_continuum else self.type_names()
+        for field, names in (("states", self.states), ("actions", self.actions), ("types", called)):
             twice = [name for name, count in Counter(names or ()).items() if count > 1]
             if twice:
                 raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.{field}")
-        for k, buyer in enumerate(self.buyers):
+        for k, buyer in enumerate(types):
             paid = buyer.payoff or (() if self.payoff == "matching" else self.payoff)
             try:
                 exact(buyer.value * max((abs(entry) for row in paid for entry in row), default=Fraction(1)))
             except ValueError as error:
                 raise InstanceError(f"times its payoff {error}", field=f"params.types[{k}].value") from error
-        contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in self.buyers)
+        contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in types)
         if actions**contexts > MAX_PROFILES:
             raise ModelError(
                 f"has {actions} actions and {contexts} contexts: {actions}^{contexts} = {actions**contexts:,} recommendations a "
@@ -316,6 +322,11 @@ class Params(BaseModel):
         if isinstance(self.belief, Dirichlet) and self.belief.states > 2:
             return "simplex"
         return "plane" if isinstance(self.value, Distribution) else "segment"
+
+    def typical(self, value: Fraction | float = Fraction(1)) -> BuyerType:
+        """A buyer of a continuum that believes all states alike, and of some value."""
+        states = self.belief.states if isinstance(self.belief, Dirichlet) else 2
+        return BuyerType.model_validate({"weight": 1, "belief": [Fraction(1, states)] * states, "value": value})
 
     @cached_property
     def buyers(self) -> tuple[BuyerType, ...]:
@@ -447,6 +458,12 @@ class Market:
         actions = params.actions or tuple(f"act {guess}" for guess in guesses or range(1, payoff.shape[2] + 1))
         weight = np.array([buyer.weight for buyer in types], dtype=object)
         return cls(states, actions, params.type_names(), weight, joint, payoff)
+
+    @classmethod
+    def typical(cls, params: Params, value: Fraction | float = Fraction(1)) -> Market:
+        """The market of a continuum's states, actions and payoffs with one type, `Params.typical`: what a menu must fit."""
+        given = {name: getattr(params, name) for name in ("payoff", "states", "actions")}
+        return cls.of(Params.model_validate({"types": [params.typical(value)], **given}))
 
     @cached_property
     def active(self) -> IntArray:

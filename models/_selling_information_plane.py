@@ -238,8 +238,9 @@ def serve(plane: Plane, experiment: FloatArray, price: FloatArray) -> Sales:
     surplus = float(mass @ averaged(kept).sum(axis=1) - prices[0])
     beliefs, values = np.full((len(prices), 2), np.nan), np.full((len(prices), 2), np.nan)
     ends = floats(plane.ends)
-    for item in np.flatnonzero(share > 0):
-        buying = np.flatnonzero(chance(found)[:, item] > 0)
+    bought = np.max([chance(found), chance(at_left), chance(at_right)], axis=0) > 0
+    for item in np.flatnonzero(bought.any(axis=0)):
+        buying = np.flatnonzero(bought[:, item])
         beliefs[item] = left[buying[0]], right[buying[-1]]
         values[item] = np.clip([found.low[buying, item].min(), found.high[buying, item].max()], *ends)
     back = np.empty(len(prices), dtype=np.int64)

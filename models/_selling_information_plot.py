@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import distance_transform_edt
 
 from optmarket import plots
 from optmarket.models._selling_information_market import Market, Params
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, values
+from optmarket.models._selling_information_plane import worth
+from optmarket.models._selling_information_values import plane_of
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
 from optmarket.solution import DEFAULT_GAP, Solution, Status
@@ -28,6 +32,10 @@ WIDTH = 9.6  # of the page, in inches
 LETTERS = 14  # of a label that fit into an inch
 SPAN = 12  # columns of the grid that everything is placed on
 BELIEFS = 2000
+ACROSS = 300  # cells of a map of types, either way
+LEAST = Fraction(1, 1000)  # of values at either end are not drawn
+SEEN = 0.01  # of a map: smaller areas get no name
+DARKEST = 1.6
 MARK: dict[str, Any] = {
     "linestyle": "none",
     "marker": "o",
@@ -61,15 +69,17 @@ def plot(params: Params, solution: Solution) -> Figure:
     largest = sorted(np.argsort([-share for share in shares], kind="stable")[:MOST_ITEMS])
     drawn = [items[k] for k in largest]
     binary = market.joint.shape[1:] == (2, 1)
+    plane = params.continuum == "plane"
     across = 2 if binary and len(drawn) <= 2 else min(3, max(1, len(drawn)))
     width = WIDTH if binary else max(5.5, WIDTH * across / 3)
     signals = _signals(menu)
     names, height = _sizes(market, width / across, [len(_used(item, signals)) for item in drawn])
     heights = [height] * -(-len(drawn) // across) if drawn else [0.5]
     with plots.style():
-        figure = Figure(figsize=(width, 0.75 + sum(heights) + (4.2 if binary else 0)), layout="constrained")
+        figure = Figure(figsize=(width, 0.75 + sum(heights) + (3.0 if plane else 4.2 if binary else 0)), layout="constrained")
         figure.suptitle(plots.label(solution.title, int(width * 10), 2), x=0.01, ha="left", weight="bold")
-        grid = figure.add_gridspec(len(heights) + 2 * binary, SPAN, height_ratios=heights + [2.1, 2.1] * binary)
+        panels = [3.0] if plane else [2.1, 2.1] if binary else []
+        grid = figure.add_gridspec(len(heights) + len(panels), SPAN, height_ratios=heights + panels)
         if not drawn:
             axes = figure.add_subplot(grid[0, :])
             axes.axis("off")
@@ -79,7 +89,11 @@ def plot(params: Params, solution: Solution) -> Figure:
         for place, item in enumerate(drawn):
             left = start + span * (place % across)
             _draw_item(figure.add_subplot(grid[place // across, left : left + span]), item, signals, names, width / across)
-        said = [_caption(solution, items, drawn, signals), _draw_beliefs(figure, grid, market, solution) if binary else ""]
+        said = [_caption(solution, items, drawn, signals)]
+        if plane:
+            said.append(_draw_plane(figure, grid, params, market, solution))
+        elif binary:
+            said.append(_draw_beliefs(figure, grid, market, solution))
         figure.supxlabel(plots.label(" ".join(said), int(width * LETTERS), 4), x=0.01, ha="left", fontsize=8)
     return figure
 
@@ -180,6 +194,38 @@ def _draw_beliefs(figure: Figure, grid: GridSpec, market: Market, solution: Solu
     for axes in (chosen, weight):
         axes.set_xlabel(f"belief: Pr({state})")
     return " ".join([*["Circles are the types there are."] * marked, *["Lines are for buyers of any belief."] * same])
+
+
+def _draw_plane(figure: Figure, grid: GridSpec, params: Params, market: Market, solution: Solution) -> str:
+    """Draw what buyers of any belief and value choose, and where they are; in words, what the shades are."""
+    half = SPAN // 2
+    chosen = figure.add_subplot(grid[-1, :half])
+    weight = figure.add_subplot(grid[-1, half:], sharex=chosen, sharey=chosen)
+    types = plane_of(params)
+    low, high = types.value.quantiles([LEAST])[0], types.value.quantiles([1 - LEAST])[0]
+    theta, value = np.linspace(0, 1, ACROSS + 1), np.linspace(min(0.0, float(low)), float(high), ACROSS + 1)
+    menu = Menu.read(market, solution.mechanism)
+    middle, worths = (theta[1:] + theta[:-1]) / 2, (value[1:] + value[:-1]) / 2
+    gain = worths[:, None, None] * worth(middle, menu.experiment) - menu.price
+    order = np.argsort(menu.price, kind="stable")
+    item = np.where(gain.max(axis=2, initial=0.0) > 0, gain[:, :, order].argmax(axis=2) + 1, 0) if len(order) else gain[:, :, 0]
+    chosen.pcolormesh(theta, value, item, cmap="Greys", vmin=0, vmax=DARKEST * max(1, len(order)), rasterized=True)
+    for number in range(len(order) + 1):
+        there = item == number
+        if there.mean() > SEEN:
+            row, column = np.unravel_index(distance_transform_edt(np.pad(there, 1))[1:-1, 1:-1].argmax(), there.shape)
+            words = f"item {number}" if number else "nothing"
+            dark = number > 0.5 * DARKEST * len(order)
+            chosen.text(middle[column], worths[row], words, ha="center", va="center", color="white" if dark else "black")
+    mass = np.diff(types.value.cdf(value))[:, None] * np.diff(types.belief.cdf(theta))
+    weight.pcolormesh(theta, value, mass, cmap="Greys", vmin=0, rasterized=True)
+    state = plots.label(market.states[0], 40)
+    for axes, title in ((chosen, "item chosen"), (weight, "density of types")):
+        axes.set_title(title)
+        axes.set_xlabel(f"belief: Pr({state})")
+    chosen.set_ylabel("value")
+    weight.tick_params(labelleft=False)
+    return "Below: what buyers of any belief and value choose, the darker the dearer, and where they are."
 
 
 def _draw_curves(utility: Axes, price: Axes, chosen: Axes, market: Market, solution: Solution) -> None:

@@ -87,12 +87,11 @@ def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     return Audit(found, {name: max(0.0, float(gain[active].max())) for name, gain in gains.items()}, unit)
 
 
-def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def tables(market: Market, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """The menu, one row per item and state, and the types, one row each.
 
     Probabilities and shares are plain numbers, prices and gains in payoff units.
     """
-    market = Market.of(params)
     menu = Menu.read(market, mechanism)
     product, outside = _primitives(market)
     value = values(product, menu.experiment)

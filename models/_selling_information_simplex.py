@@ -28,9 +28,8 @@ from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choos
 from optmarket.models._selling_information_program import build
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray, LinearProgram, Rows
-from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Status
+from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status
 
-GAP = 0.05  # of the payoff scale: bounds this close end the search
 SAMPLE = 2**14  # boxes on whose means prices are tuned, at most
 FINE = 2**16  # boxes for numbers of full information, at most
 MOST_ITEMS = 8
@@ -246,7 +245,7 @@ def solve(params: Params, options: Options) -> Answer:
     start = time.perf_counter()
     simplex = Simplex.of(params)
     types, states = sample(simplex), len(simplex.payoff)
-    wanted = GAP if options.gap is None else options.gap
+    wanted = DEFAULT_GAP if options.gap is None else options.gap
     truth = np.eye(states)[None]
     single, alone = posted_price(simplex)
     experiment, price, sales = truth, np.array([single]), alone
@@ -285,7 +284,7 @@ def solve(params: Params, options: Options) -> Answer:
         certificate=Certificate(lower, upper, gap),
         method="boxes",
         notes=(
-            f"the menu is not proved to be the best: the search ends at a gap of {wanted:g} of the payoff scale",
+            "the menu is not proved to be the best: a better one would earn no more than the upper bound",
             "the bounds are proved, as accurate as the distribution functions, which are computed in floats; revenue is an "
             "estimate within revenue-error, and surplus, welfare, shares and the revenue of full information are estimates too",
         ),
@@ -316,13 +315,18 @@ def bought(params: Params, mechanism: Mapping[str, Any]) -> tuple[Simplex, Menu,
     InstanceError
         If it is no menu, or one with an assignment.
     """
-    menu = Menu.read(Market.of(params), {key: entry for key, entry in mechanism.items() if key != "assignment"})
+    menu = Menu.read(typical(params), {key: entry for key, entry in mechanism.items() if key != "assignment"})
     if mechanism.get("assignment") is not None:
         raise InstanceError(
             "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
         )
     simplex = Simplex.of(params)
     return simplex, menu, serve(simplex, menu.experiment, menu.price)
+
+
+def typical(params: Params) -> Market:
+    """A market of one type with the same states, actions and payoffs: what a mechanism must fit."""
+    return Market.typical(params)
 
 
 def theory(params: Params) -> list[Claim]:

@@ -28,7 +28,8 @@ SOLD = 1e-9  # of the largest value: the least price of an item worth listing
 SAME = 1e-9
 FEW = 6  # items that are polished together
 SPARE = 0.1  # of the gap wanted: what listing fewer items may cost, and an enclosure of revenue be wide
-STEP = 1e-6
+STEP = 1e-3  # wide enough for cells in which what is sold changes not to matter
+CLOSE = 1e-12
 
 
 def plane_of(params: Params) -> Plane:
@@ -43,10 +44,9 @@ def _plane(belief: Law, value: Law) -> Plane:
     return Plane(belief, value)
 
 
-def stand_in(params: Params) -> Market:
+def typical(params: Params) -> Market:
     """A market of one type with the same states and actions, of the mean value: its scale is what gaps are relative to."""
-    buyer = {"weight": 1, "belief": ["1/2", "1/2"], "value": plane_of(params).mean}
-    return Market.of(Params.model_validate({"types": [buyer], "states": params.states, "actions": params.actions}))
+    return Market.typical(params, plane_of(params).mean)
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,11 @@ def polished(plane: Plane, menu: Found, most: float) -> Found:
     unit = np.array([1.0, 1.0, most])
 
     def lost(x: FloatArray) -> float:
-        return -judged(plane, x.reshape(-1, 3) * unit).revenue / most
+        return -judged(plane, x.reshape(-1, 3) * unit).revenue / menu.revenue
 
     bounds = [(0.0, 1.0)] * menu.item.size
-    moved = minimize(lost, (menu.item / unit).ravel(), method="L-BFGS-B", bounds=bounds, options={"eps": STEP})
+    how: Any = {"finite_diff_rel_step": STEP, "ftol": CLOSE, "gtol": CLOSE}
+    moved = minimize(lost, (menu.item / unit).ravel(), method="L-BFGS-B", jac="3-point", bounds=bounds, options=how)
     return better(menu, judged(plane, np.clip(moved.x, 0, 1).reshape(-1, 3) * unit))
 
 
@@ -127,7 +128,7 @@ def solve(params: Params, options: Options) -> Answer:
     if options.exact:
         raise ModelError("is a distribution, computed in floats; leave exact out, or give grid", field="params.belief")
     start = time.perf_counter()
-    plane, scale = plane_of(params), float(stand_in(params).scale)
+    plane, scale = plane_of(params), float(typical(params).scale)
     gap = DEFAULT_GAP if options.gap is None else options.gap
     most = float(plane.ends[1])
     relaxation = Relaxation(plane, scale)
@@ -199,7 +200,7 @@ def menu_of(params: Params, mechanism: Mapping[str, Any]) -> Menu:
     InstanceError
         If it is no menu, or one with an assignment.
     """
-    menu = Menu.read(stand_in(params), mechanism)
+    menu = Menu.read(typical(params), mechanism)
     if menu.assignment is not None:
         raise InstanceError(
             "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
@@ -247,7 +248,7 @@ def theory(params: Params) -> list[Claim]:
     """Bounds on the optimum that take no optimisation of menus."""
     plane = plane_of(params)
     single, _ = plane.full_information
-    scale = float(stand_in(params).scale)
+    scale = float(typical(params).scale)
     return [
         Claim("revenue", repr(single), "lower", "proved", "full information alone at a posted price", DEFAULT_GAP * scale),
         Claim("revenue", repr(first_best(plane)), "upper", "proved", "total value of information", 1e-9),
@@ -256,7 +257,7 @@ def theory(params: Params) -> list[Claim]:
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     """What a menu does to buyers who choose from it, over all beliefs and values; there is nothing to violate."""
-    return Audit(outcome(params, mechanism), {}, float(stand_in(params).scale))
+    return Audit(outcome(params, mechanism), {}, float(typical(params).scale))
 
 
 def with_buyers(params: Params, mechanism: Mapping[str, Any], menu: pd.DataFrame) -> pd.DataFrame:

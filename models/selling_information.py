@@ -125,6 +125,9 @@ class Room(Protocol):
     def theory(self, params: Params) -> list[Claim]:
         """Bounds on the optimum."""
 
+    def typical(self, params: Params) -> Market:
+        """A market of one type with the same states, actions and payoffs."""
+
     def with_buyers(self, params: Params, mechanism: Mapping[str, Any], menu: pd.DataFrame) -> pd.DataFrame:
         """A menu's table with shares and buyers of the continuum."""
 
@@ -307,8 +310,11 @@ def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
 
 def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """The menu, one row per item and state, and the types if they are finitely many, one row each."""
-    found, room = report.tables(params, mechanism), _room(params)
-    return {"menu": room[1].with_buyers(params, mechanism, found["menu"])} if room else found
+    room = _room(params)
+    if room is None:
+        return report.tables(Market.of(params), mechanism)
+    menu = report.tables(room[1].typical(params), mechanism)["menu"]
+    return {"menu": room[1].with_buyers(params, mechanism, menu)}
 
 
 def theory(params: Params) -> list[Claim]:
@@ -320,7 +326,7 @@ def theory(params: Params) -> list[Claim]:
 def plot(params: Params, solution: Solution) -> Figure:
     """The menu of a solution as a figure; a distribution of beliefs is drawn with cells of it as weights."""
     if params.on_continuum:
-        cells = report.tables(params, solution.mechanism)
+        cells = report.tables(Market.of(params), solution.mechanism)
         solution = replace(solution, tables={**cells, **solution.tables})
     return draw(params, solution)
 

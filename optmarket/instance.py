@@ -48,7 +48,6 @@ class Curve(BaseModel):
     set: tuple[_Text, ...] | None = Field(None, description="ranges of parameters, as `optmarket sweep --set` takes them")
     points: _Text | None = Field(None, description="instead of set: a csv file beside this one, a row a point")
     quantities: tuple[_Text, ...] = Field((), description="what tables and figures show; left out: what they show of any sweep")
-    gap: PositiveExact | None = Field(None, description="the certified gap at which a point is left; default: the solver's best")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -81,6 +80,8 @@ class Instance:
         Parameters that were given other values than the file's, by path.
     figure : bool
         Whether its figure is among the results of the gallery.
+    gap : float, optional
+        The certified gap at which to stop, unless another is asked for.
     curve : Curve, optional
         What to vary in it.
     """
@@ -96,6 +97,7 @@ class Instance:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Fraction] = field(default_factory=dict)
     figure: bool = False
+    gap: float | None = None
     curve: Curve | None = None
 
 
@@ -165,6 +167,7 @@ class _Header(BaseModel):
     params: dict[str, Any] = Field(description="the table [params] holds the market's numbers")
     expect: Annotated[tuple[_Expect, ...], BeforeValidator(_many)] = ()
     sweep: Curve | None = None
+    gap: PositiveExact | None = Field(None, description="the certified gap at which to stop, above 0, as --gap; that goes first")
     figure: StrictBool = Field(False, description="true: its figure is among the results that `optmarket reproduce` makes")
 
 
@@ -221,6 +224,7 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         params=params,
         expect=tuple(expect.to_claim() for expect in header.expect),
         figure=header.figure,
+        gap=None if header.gap is None else float(header.gap),
         curve=header.sweep,
         slug=_slug(path) if file else header.model,
         sha256=sha256(header.model, params),

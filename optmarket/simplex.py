@@ -102,6 +102,8 @@ def _share(parameters: Point) -> dict[str, Any]:
 def boxes(law: Dirichlet, size: int) -> list[tuple[Point, Fraction]]:
     """Finitely many types in place of a distribution on the simplex, of any number of states: means and weights of boxes.
 
+    Boxes next to without mass are left out; the weights sum to one exactly.
+
     Parameters
     ----------
     law : Dirichlet
@@ -117,7 +119,9 @@ def boxes(law: Dirichlet, size: int) -> list[tuple[Point, Fraction]]:
                 point.append(left * mean)
                 left *= 1 - mean
             found.append(((*point, left), share * math.prod(weight for _, weight in box)))
-    return found
+    found = [(point, weight) for point, weight in found if weight > NEGLIGIBLE]
+    total = sum((weight for _, weight in found), Fraction(0))
+    return [(point, weight / total) for point, weight in found]
 
 
 def lattice(law: Dirichlet, size: int) -> tuple[list[Point], list[Fraction]]:

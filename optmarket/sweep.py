@@ -218,7 +218,7 @@ def sweep(
         together; several texts make a grid.
     points : path, optional
         Instead of settings: a csv file with a row a point, see `optmarket.settings.listed`. Without either the instance's own
-        ``[sweep]`` is done, at its gap unless another is asked for.
+        ``[sweep]`` is done.
     out : path, optional
         Folder that keeps each point, as ``<slug>/points/<name>.json``, as soon as it is solved. Points found there are not
         solved again if instance, settings, options and version of the program are the same.
@@ -253,8 +253,7 @@ def sweep(
     if curve is not None:
         settings = curve.set or ()
         points = None if curve.points is None else Path(case.file or "").parent / curve.points
-        gap = float(curve.gap) if gap is None and curve.gap is not None else gap
-    options = Options(method, gap, time_limit, threads, exact)
+    options = Options(method, case.gap if gap is None else gap, time_limit, threads, exact)
     check_method(case, method)
     if points is not None and settings:
         raise InstanceError("is given beside ranges of parameters; give one or the other", field="points")

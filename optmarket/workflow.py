@@ -81,7 +81,7 @@ def solve(
     case = source if isinstance(source, Instance) else load(source)
     spec = registry.get(case.model)
     check_method(case, method)
-    options = Options(method, gap, time_limit, threads, exact, progress)
+    options = Options(method, case.gap if gap is None else gap, time_limit, threads, exact, progress)
     try:
         answer = spec.solve(case.params, options)
     except OptmarketError as error:

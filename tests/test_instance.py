@@ -220,7 +220,7 @@ NUMBER = 'a number is written 0.25, 1e-3 or "1/3"'
             "format = 1",
             "format = 1\nzzz = 2",
             "zzz",
-            "unknown field; the fields are format, model, title, source, params, expect, sweep, figure",
+            "unknown field; the fields are format, model, title, source, params, expect, sweep, gap, figure",
         ),
         ('model = "toy"', 'model = "tox"', "model", "there is no market 'tox'; did you mean 'toy'?"),
         ('title = "A case"', "", "title", "is missing; one line that says what this case is"),

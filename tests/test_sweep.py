@@ -179,15 +179,15 @@ def test_a_line_is_broken_where_a_quantity_is_not_reported() -> None:
     assert found.table(["differential-informativeness"]).iloc[:, -1].isna().tolist() == [True, False, False]
 
 
-def instance_with(text: str) -> Path:
-    """One type of belief 1/4, and what stands behind it in the file."""
-    head = 'format = 1\nmodel = "selling-information"\ntitle = "t"\nsource = "s"\n'
+def instance_with(text: str, above: str = "") -> Path:
+    """One type of belief 1/4, and what stands behind it in the file, and above it."""
+    head = f'format = 1\nmodel = "selling-information"\ntitle = "t"\nsource = "s"\n{above}'
     params = '[params]\ntypes = [{ weight = 1, belief = ["1/4", "3/4"], value = 1 }]\n'
     return written(head + params + text, "case.toml")
 
 
 def test_an_instance_says_what_to_vary_in_it(run: Callable[..., Done]) -> None:
-    by_set = instance_with('[sweep]\nset = ["types.0.value=1:2:1/2"]\nquantities = ["surplus"]\ngap = 0.5\n')
+    by_set = instance_with('[sweep]\nset = ["types.0.value=1:2:1/2"]\nquantities = ["surplus"]\n', "gap = 0.5\n")
     found = om.sweep(by_set)
     assert [s.value for s in found.solutions] == pytest.approx([1 / 4, 3 / 8, 1 / 2])
     assert found.solutions[0].run["asked"]["gap"] == 0.5 and om.sweep(by_set, gap=0.1).solutions[0].run["asked"]["gap"] == 0.1
@@ -195,7 +195,7 @@ def test_an_instance_says_what_to_vary_in_it(run: Callable[..., Done]) -> None:
     assert [panel.get_ylabel() for panel in found.plot().axes] == ["surplus [payoff units]"]
     assert run("sweep", by_set).out.count("\n") == 4
     other = om.sweep(by_set, "types.0.value=3")
-    assert len(other.solutions) == 1 and other.quantities == () and other.solutions[0].run["asked"]["gap"] is None
+    assert len(other.solutions) == 1 and other.quantities == () and other.solutions[0].run["asked"]["gap"] == 0.5
     written("types.0.value\n4\n", "mine.csv")
     assert om.sweep(instance_with('[sweep]\npoints = "mine.csv"\n')).solutions[0].value == pytest.approx(1)
 
@@ -207,7 +207,7 @@ def test_an_instance_says_what_to_vary_in_it(run: Callable[..., Done]) -> None:
         ("", "sweep: needs either set, a list of ranges, or points, a csv file, and not both"),
         ("set = []", "sweep: needs either set"),
         ('points = "p.csv"\nset = ["types.0.value=1"]', "sweep: needs either set"),
-        ('points = "p.csv"\ngap = 0', "sweep.gap: is 0; must be above 0"),
+        ('points = "p.csv"\ngap = 0.1', "sweep.gap: unknown field"),
         ('points = "p.csv"\nstep = 1', "sweep.step: unknown field"),
         ('points = "p.csv"\nquantities = ["revenu"]', "sweep.quantities[0]: is 'revenu', which is no quantity of the market"),
         ('points = "q.csv"', "q.csv: there is no such file"),
