@@ -13,7 +13,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Part:
     @cached_property
     def edges(self) -> FloatArray:
         """Ends of `FINEST` intervals of about equal mass of each number, shape (D, FINEST + 1)."""
-        return np.maximum.accumulate([floats(_edges(law, FINEST)) for law in self.numbers], axis=1)
+        return np.array([_finest(law) for law in self.numbers])
 
     @cached_property
     def levels(self) -> FloatArray:
@@ -195,6 +195,12 @@ class Simplex:
         return np.asarray(types @ self.payoff.max(axis=1) - self.outside(types))
 
 
+@lru_cache(maxsize=32)
+def _finest(law: Law) -> FloatArray:
+    """`_edges` of `FINEST` intervals, in floats and in order whatever rounding did."""
+    return np.maximum.accumulate(floats(_edges(law, FINEST)))
+
+
 def _edges(law: Law, size: int) -> list[Fraction]:
     """Ends of intervals of equal mass."""
     low, high = law.support
@@ -272,16 +278,16 @@ def serve(simplex: Simplex, experiment: FloatArray, price: FloatArray) -> Sales:
                 split[:] = False
             done = ~split
             mass, low, high, item, kind = mass[done], low[done], high[done], pick[done] % len(prices), middle[done]
-            lower, upper = lower + mass @ low, upper + mass @ high
-            revenue += mass @ prices[item]
-            surplus += mass @ (net[done, item] - net[done, -1])
+            lower, upper = lower + float(mass @ low), upper + float(mass @ high)
+            revenue += float(mass @ prices[item])
+            surplus += float(mass @ (net[done, item] - net[done, -1]))
             share += np.bincount(item, mass, len(prices))
             np.add.at(belief, item, mass[:, None] * kind / np.maximum(kind.sum(axis=1, keepdims=True), TINY))
             place = (2 * place[split][:, None, :] + ends).reshape(-1, simplex.dimensions)
             depth += 1
     with np.errstate(invalid="ignore"):
         belief = belief[:-1] / share[:-1, None]
-    return Sales(float(lower), float(upper), float(revenue), float(surplus), share[:-1], belief)
+    return Sales(lower, upper, revenue, surplus, share[:-1], belief)
 
 
 def _between(

@@ -126,7 +126,8 @@ def _kind(data: Any) -> str:
     """Whether a belief is told as a number's distribution or as several probabilities'."""
     if isinstance(data, BaseModel):
         return "simplex" if isinstance(data, Dirichlet) else "number"
-    parts = [data, *(data.get("mixture") or ())] if isinstance(data, dict) else []
+    mixture = data.get("mixture") if isinstance(data, dict) else None
+    parts = [data, *mixture] if isinstance(mixture, (list, tuple)) else [data]
     return "simplex" if any(isinstance(part, dict) and "dirichlet" in part for part in parts) else "number"
 
 
@@ -239,7 +240,7 @@ class Params(BaseModel):
             self._fits(self.grid)
         elif self.max_items is not None:
             raise InstanceError("is for finitely many types; give grid", field="params.max_items")
-        elif self.continuum == "segment" and self.payoff != "matching":
+        elif self.continuum in {"segment", "plane"} and self.payoff != "matching":
             raise InstanceError(
                 "is a matrix; all beliefs of a distribution are solved for matching payoffs: give grid", field="params.payoff"
             )

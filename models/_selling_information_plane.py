@@ -2,8 +2,8 @@
 
 With s_j(theta) what item j is worth to a buyer of value 1, net of what it gets without, a buyer of value v keeps ``v s_j - t_j``.
 For one belief the items bought by some value are the upper envelope of lines in v. Along beliefs the lines are linear between
-points at which somebody changes what it does after a signal; where the same items are on the envelope at both ends of such a
-stretch they are so all along it, and the least value that buys an item rises or falls all along it.
+points at which somebody changes what it does after a signal; so the value from which on an item beats another rises or falls all
+along such a stretch, and where the same items are on the envelope at both ends of it they are so all along.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from optmarket.numbers import exact, floats
 from optmarket.program import FloatArray, IntArray
 
 CELLS = 2**11  # of beliefs, to begin with
-MOST_CELLS = 2**20
+MOST_CELLS = 2**22  # of beliefs, times items: half a gigabyte
 SPLIT = 8
 SLIGHT = 1e-10  # a mass of beliefs that need not be told apart
-NODES = 2**12  # at which what values exceed is tabled
+STEEP = 1 / 32  # of a chance: as much as it may change in a cell
+NODES = 2**12  # at which what values exceed is tabled,
+OFTEN = 2**9  # and as many where values are frequent
 PRICES = 200  # tried before the best is sought nearby
 CLOSE = 1e-6  # of the largest price: how closely
 BEYOND = Fraction(1, 10**10)  # the mass of an unbounded distribution that is far out
@@ -90,8 +92,9 @@ class Plane:
         if isinstance(self.value, PiecewiseLinear):
             edges = [knot for knot in self.value.knots if low <= knot <= high]
         else:
-            edges = [low + (high - low) * Fraction(k, NODES) for k in range(NODES + 1)]
-            edges += [edge for edge in (self.value.end_of_floats[1],) if edge > high]
+            even = (low + (high - low) * Fraction(k, NODES) for k in range(NODES + 1))
+            often = self.value.quantiles([Fraction(k, OFTEN) for k in range(1, OFTEN)])  # a narrow peak lies between even nodes
+            edges = sorted({*even, *often, max(high, self.value.end_of_floats[1])})
         mass, moment = (floats(part) for part in zip(*self.value.cells(edges), strict=True))
         nodes = floats(edges)
         far = [np.append(np.cumsum(part[::-1])[::-1], 0.0) for part in (mass, moment)]
@@ -283,7 +286,7 @@ def curved(middle: FloatArray, left: FloatArray, right: FloatArray, place: Float
 
 
 def revenue_between(plane: Plane, experiment: FloatArray, price: FloatArray, width: float) -> tuple[float, float]:
-    """What a menu earns, enclosed: in a cell of beliefs no chance of a sale lies beyond those at the cell's two ends.
+    """What a menu earns, enclosed: in a cell of beliefs no chance of a sale lies beyond those that its two ends allow.
 
     Parameters
     ----------
@@ -295,33 +298,43 @@ def revenue_between(plane: Plane, experiment: FloatArray, price: FloatArray, wid
         Of the enclosure, wanted; it is wider if `MOST_CELLS` do not suffice.
     """
     items, prices, _ = _ordered(experiment, price)
-    edges = _told_apart(plane, items, prices)
+    edges, most, more = _with_turns(plane, items), MOST_CELLS // len(prices), np.diff(prices)
     while True:
-        found = envelope(edges, items, prices)
-        sold, mass = found.sold, np.diff(plane.below(edges))
-        alike = np.all(sold[:-1] == sold[1:], axis=1)
-        # the price of the item bought by somewhat lower values
-        before = np.maximum.accumulate(np.where(sold, np.arange(len(prices)), 0), axis=1)[:, :-1]
-        more = np.where(sold[:, 1:], prices[1:] - prices[before], 0.0)[:-1]
-        chance = plane.above(found.low[:, 1:])
-        ends = np.stack([chance[:-1], chance[1:]])
-        lower = mass * np.where(alike, (more * ends.min(axis=0)).sum(axis=1), 0.0)
-        upper = mass * np.where(alike, (more * ends.max(axis=0)).sum(axis=1), prices[-1])
-        unsure = upper - lower
+        mass = np.diff(plane.below(edges))
+        early, late = _spending_from(worth(edges, items), prices)
+        lower, upper = mass * (plane.above(late) @ more), mass * (plane.above(early) @ more)
+        unsure = np.maximum(upper - lower, 0.0)
         pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / max(width, ROUNDING))).astype(np.int64)
-        if unsure.sum() <= width or pieces.max() == 1 or len(edges) > MOST_CELLS:
+        if unsure.sum() <= width or pieces.max() == 1 or 4 * len(edges) > most:
             slack = ROUNDING * prices[-1]
             return max(0.0, float(lower.sum()) - slack), float(upper.sum()) + slack
-        pieces = np.maximum(1, pieces // -(-pieces.sum() // (4 * MOST_CELLS)))
+        pieces = np.maximum(1, pieces // -(-pieces.sum() // most))
         first = np.repeat(np.cumsum(pieces) - pieces, pieces)
         step = (np.arange(pieces.sum()) - first) / np.repeat(pieces, pieces)
         edges = np.append(np.repeat(edges[:-1], pieces) + step * np.repeat(np.diff(edges), pieces), edges[-1])
 
 
+def _spending_from(slope: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bounds, shape (X - 1, M - 1), on the least value that buys item j or a dearer one, j from 1 on, in cells of beliefs.
+
+    It is the least over items from j on of the value from which on such an item beats all before j. The value from which on one
+    item beats another rises or falls all along a cell in which slopes are linear.
+    """
+    early = np.full((len(slope) - 1, len(price) - 1), np.inf)
+    late = early.copy()
+    for j in range(1, len(price)):
+        rise = slope[:, [j]] - slope[:, :j]
+        cut = np.divide(price[j] - price[:j], rise, out=np.full_like(rise, np.inf), where=rise > 0)
+        for bound, ends in ((early, np.minimum(cut[:-1], cut[1:])), (late, np.maximum(cut[:-1], cut[1:]))):
+            np.minimum(bound[:, :j], np.maximum.accumulate(ends, axis=1), out=bound[:, :j])
+    return early, late
+
+
 def worth(theta: FloatArray, experiment: FloatArray) -> FloatArray:
     """What each experiment is worth to value 1, beyond what one gets without, shape (X, M)."""
     after = np.maximum(theta[:, None, None] * experiment[:, 0], (1 - theta)[:, None, None] * experiment[:, 1]).sum(axis=2)
-    return np.asarray(np.maximum(after - np.maximum(theta, 1 - theta)[:, None], 0.0))
+    gain = after - np.maximum(theta, 1 - theta)[:, None]
+    return np.asarray(np.where(gain > ROUNDING, gain, 0.0))
 
 
 def envelope(theta: FloatArray, experiment: FloatArray, price: FloatArray) -> Envelope:
@@ -355,22 +368,32 @@ def _ordered(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, Flo
     return items[order], prices[order], order
 
 
-def _told_apart(plane: Plane, experiment: FloatArray, price: FloatArray) -> FloatArray:
-    """Edges of cells of beliefs: at both ends of each the same items are bought, or there are hardly any such beliefs."""
+def _with_turns(plane: Plane, experiment: FloatArray) -> FloatArray:
+    """Edges of cells of beliefs in which no type changes what it does after a signal."""
     edges, _, _ = plane.grid
     first, second = experiment[:, 0].ravel(), experiment[:, 1].ravel()
     sent = first + second > 0
     turns = second[sent] / (first + second)[sent]
-    edges = np.union1d(edges, turns[(turns > edges[0]) & (turns < edges[-1])])
+    return np.union1d(edges, turns[(turns > edges[0]) & (turns < edges[-1])])
+
+
+def _told_apart(plane: Plane, experiment: FloatArray, price: FloatArray) -> FloatArray:
+    """Edges of cells of beliefs: the same items are bought at both ends, about as often, or there are hardly any such beliefs.
+
+    Where items are as good as each other, to rounding, there is no end to that, and `MOST_CELLS` end it.
+    """
+    edges = _with_turns(plane, experiment)
     least, most = map(float, plane.ends)
     while True:
         found = envelope(edges, experiment, price)
         # bought by some value, from the least on, by none there is: in between chances have no kink
         case = found.sold * (1 + (found.low > least) + (found.low >= most))
-        unlike = np.flatnonzero(np.any(case[:-1] != case[1:], axis=1))
+        # nor may it change much between the ends of a cell
+        steep = np.abs(np.diff(plane.above(found.low), axis=0)) > STEEP
+        unlike = np.flatnonzero(np.any((case[:-1] != case[1:]) | steep, axis=1))
         unlike = unlike[plane.below(edges[unlike + 1]) - plane.below(edges[unlike]) > SLIGHT]
         inner = edges[unlike, None] + np.diff(edges)[unlike, None] * np.arange(1, SPLIT) / SPLIT
         finer = np.union1d(edges, inner.ravel())
-        if len(finer) == len(edges):
+        if len(finer) == len(edges) or 4 * len(finer) * len(price) > MOST_CELLS:
             return edges
         edges = finer

@@ -33,7 +33,7 @@ LETTERS = 14  # of a label that fit into an inch
 SPAN = 12  # columns of the grid that everything is placed on
 BELIEFS = 2000
 ACROSS = 300  # cells of a map of types, either way
-LEAST = Fraction(1, 1000)  # of values at either end are not drawn
+SEEN_VALUES = Fraction(99, 100)  # of them, where they have no upper end
 SEEN = 0.01  # of a map: smaller areas get no name
 DARKEST = 1.6
 MARK: dict[str, Any] = {
@@ -85,9 +85,8 @@ def plot(params: Params, solution: Solution) -> Figure:
             axes.axis("off")
             axes.text(0.5, 0.5, "nothing is sold", ha="center", va="center", fontsize=10)
         span = SPAN // across
-        start = (SPAN - span * len(drawn)) // 2 if len(drawn) < across else 0
         for place, item in enumerate(drawn):
-            left = start + span * (place % across)
+            left = span * (place % across)
             _draw_item(figure.add_subplot(grid[place // across, left : left + span]), item, signals, names, width / across)
         said = [_caption(solution, items, drawn, signals)]
         if plane:
@@ -202,8 +201,8 @@ def _draw_plane(figure: Figure, grid: GridSpec, params: Params, market: Market, 
     chosen = figure.add_subplot(grid[-1, :half])
     weight = figure.add_subplot(grid[-1, half:], sharex=chosen, sharey=chosen)
     types = plane_of(params)
-    low, high = types.value.quantiles([LEAST])[0], types.value.quantiles([1 - LEAST])[0]
-    theta, value = np.linspace(0, 1, ACROSS + 1), np.linspace(min(0.0, float(low)), float(high), ACROSS + 1)
+    high = types.value.quantiles([SEEN_VALUES])[0] if np.isinf(float(types.value.support[1])) else types.value.support[1]
+    theta, value = np.linspace(0, 1, ACROSS + 1), np.linspace(0, float(high), ACROSS + 1)
     menu = Menu.read(market, solution.mechanism)
     middle, worths = (theta[1:] + theta[:-1]) / 2, (value[1:] + value[:-1]) / 2
     gain = worths[:, None, None] * worth(middle, menu.experiment) - menu.price
@@ -218,7 +217,7 @@ def _draw_plane(figure: Figure, grid: GridSpec, params: Params, market: Market, 
             dark = number > 0.5 * DARKEST * len(order)
             chosen.text(middle[column], worths[row], words, ha="center", va="center", color="white" if dark else "black")
     mass = np.diff(types.value.cdf(value))[:, None] * np.diff(types.belief.cdf(theta))
-    weight.pcolormesh(theta, value, mass, cmap="Greys", vmin=0, rasterized=True)
+    weight.pcolormesh(theta, value, mass, cmap="Greys", vmin=0, vmax=DARKEST * mass.max(), rasterized=True)
     state = plots.label(market.states[0], 40)
     for axes, title in ((chosen, "item chosen"), (weight, "density of types")):
         axes.set_title(title)

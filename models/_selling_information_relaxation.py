@@ -36,7 +36,10 @@ HEAVY = 0.02  # of all weight: a kink that is cut off from its neighbours at onc
 SHARE = 0.8  # of what the pieces lose, in those that are split next
 FAR = Fraction(999, 1000)  # of an unbounded distribution's mass is covered evenly
 MOST_PAIRS = 1_000_000  # of means and corners, beyond which programs take minutes
+MOST_CORNERS = 1200  # the same of corners alone
+SOLVER = {"simplex_scale_strategy": 4}  # with the default the simplex method stalls now and then
 SLIGHT = 1e-14  # a weight so small that it is bounded and left out
+ROUNDING = 1e-12  # of all weights' value: what their sums in floats may miss
 
 
 @dataclass(frozen=True)
@@ -200,9 +203,15 @@ class Relaxation:
 
         self.mass, self.moment = summed(mass), summed(moment)
         down, up = np.maximum(-bend.rise, 0.0), np.maximum(bend.rise, 0.0)
-        self.down, self.down_moment = summed(down), summed(down * self.value)
-        self.up, self.up_moment = summed(up), summed(up * self.value)
+
+        def from_above(part: FloatArray) -> FloatArray:
+            # far out little weight meets large W: there no digits may be lost
+            return -summed(part[::-1])[::-1]
+
+        self.down, self.down_moment = from_above(down), from_above(down * self.value)
+        self.up, self.up_moment = from_above(up), from_above(up * self.value)
         self.weight = np.abs(bend.rise)
+        self.rounding = ROUNDING * float(self.weight @ self.value)
 
     def bounds(self, options: Options) -> Iterator[Bound]:
         """One bound after the other, each from pieces that are split where the program before it lost most."""
@@ -213,7 +222,7 @@ class Relaxation:
         while True:
             left = None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
             program, rows = _program(total, pairs)
-            found = highs.solve(program, replace(options, gap=None, time_limit=left, progress=None))
+            found = highs.solve(program, replace(options, gap=None, time_limit=left, progress=None), settings=SOLVER)
             if found.x is None:
                 item = np.zeros((0, 3))
             else:
@@ -231,11 +240,14 @@ class Relaxation:
                 return
             lost = self._lost(pieces, total, item)
             finer, parent = self._split(pieces, lost)
-            if len(finer) == len(pieces) or np.count_nonzero(total.loss) * len(total.gain) > MOST_PAIRS:
+            if len(finer) == len(pieces):
                 return
             used = rows.used(found.multipliers)
             pieces, before = finer, total
             total = self._weigh(pieces)
+            means, corners = np.count_nonzero(total.loss), len(total.gain)
+            if corners > MOST_CORNERS or means * corners > MOST_PAIRS:
+                return
             pairs = _inherited(used, before, total, parent)
 
     def _first(self) -> Pieces:
@@ -286,7 +298,7 @@ class Relaxation:
             np.where(loss > SLIGHT, loss, 0.0),
             kept,
             _point(above, theta),
-            rest + 1e-15 * len(pieces),
+            rest + self.rounding + 1e-15 * len(pieces),
         )
 
     def _lost(self, pieces: Pieces, total: Sum, item: FloatArray) -> FloatArray:

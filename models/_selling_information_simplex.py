@@ -45,7 +45,22 @@ ROWS = 3
 
 
 def relaxation(simplex: Simplex, boxes: Boxes) -> LinearProgram:
-    """A linear program that no menu's revenue exceeds, in payoffs divided by the scale."""
+    """A linear program that no menu's revenue exceeds, in payoffs divided by the scale.
+
+    Why: say type w of a box, an average of its corners x_i with weights l_i(w), buys an experiment pi(w), told as what it then
+    does, at a price t(w) of at least 0, and gets U(w): the value of pi(w), obeyed, less t(w). A corner's columns average pi
+    and t with weights l_i, its share is the mean of l_i, and:
+
+    1. Revenue is the sum of mass times share times price.
+    2. The value of obeying is linear in type and in experiment. So the mean of U over a box is the sum over its corners of
+       share times what x_i gets by obeying, less the price; and U, which is convex, is at the box's mean at most that.
+    3. A mean m, itself a type or not, gets at least the value of each pi(w) to it less t(w). That value is convex in the
+       experiment: so the same holds of averages, however m acts after each signal.
+    4. U(m) is at least the payoff without buying. It, and any price, is at most the payoff of full information, which is linear,
+       so largest at a corner. Items of negative price can be dropped: their buyers turn to others.
+
+    Of the law only masses and shares count: rounded, they are those of another law as near, whose revenue is as near.
+    """
     payoff = simplex.payoff / simplex.scale
     cells, corners, states = boxes.corner.shape
     actions = payoff.shape[1]
@@ -249,7 +264,8 @@ def solve(params: Params, options: Options) -> Answer:
     truth = np.eye(states)[None]
     single, alone = posted_price(simplex)
     experiment, price, sales = truth, np.array([single]), alone
-    upper, status, rounds = first_best(simplex), Status.GAP, 0
+    most = upper = first_best(simplex)
+    status, rounds = Status.GAP, 0
     for size in _sizes(simplex):
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
         if left is not None and left <= 0:
@@ -279,7 +295,7 @@ def solve(params: Params, options: Options) -> Answer:
             **sales.outcome,
             "full-information-revenue": alone.revenue,
             "full-information-price": single,
-            "first-best": first_best(simplex),
+            "first-best": most,
         },
         certificate=Certificate(lower, upper, gap),
         method="boxes",

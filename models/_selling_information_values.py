@@ -23,6 +23,7 @@ from optmarket.models._selling_information_relaxation import Bound, Relaxation
 from optmarket.program import FloatArray
 from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Progress, Status
 
+CLOSENESS = 1e-5  # the gap at which to stop if none is asked for
 DISCOUNTS = (0.0, *(10.0**-k for k in range(6, 1, -1)))
 SOLD = 1e-9  # of the largest value: the least price of an item worth listing
 SAME = 1e-9
@@ -30,11 +31,12 @@ FEW = 6  # items that are polished together
 SPARE = 0.1  # of the gap wanted: what listing fewer items may cost, and an enclosure of revenue be wide
 STEP = 1e-3  # wide enough for cells in which what is sold changes not to matter
 CLOSE = 1e-12
+TRIES = 1500  # menus judged while one is polished
 
 
 def plane_of(params: Params) -> Plane:
     """The types of a market."""
-    assert isinstance(params.belief, Distribution) and isinstance(params.value, Distribution)
+    assert params.belief is not None and isinstance(params.value, Distribution)
     return _plane(params.belief.law, params.value.law)
 
 
@@ -112,7 +114,7 @@ def polished(plane: Plane, menu: Found, most: float) -> Found:
         return -judged(plane, x.reshape(-1, 3) * unit).revenue / menu.revenue
 
     bounds = [(0.0, 1.0)] * menu.item.size
-    how: Any = {"finite_diff_rel_step": STEP, "ftol": CLOSE, "gtol": CLOSE}
+    how: Any = {"finite_diff_rel_step": STEP, "ftol": CLOSE, "gtol": CLOSE, "maxfun": TRIES}
     moved = minimize(lost, (menu.item / unit).ravel(), method="L-BFGS-B", jac="3-point", bounds=bounds, options=how)
     return better(menu, judged(plane, np.clip(moved.x, 0, 1).reshape(-1, 3) * unit))
 
@@ -129,7 +131,7 @@ def solve(params: Params, options: Options) -> Answer:
         raise ModelError("is a distribution, computed in floats; leave exact out, or give grid", field="params.belief")
     start = time.perf_counter()
     plane, scale = plane_of(params), float(typical(params).scale)
-    gap = DEFAULT_GAP if options.gap is None else options.gap
+    gap = CLOSENESS if options.gap is None else options.gap
     most = float(plane.ends[1])
     relaxation = Relaxation(plane, scale)
     upper, lower = first_best(plane), 0.0
@@ -150,7 +152,7 @@ def solve(params: Params, options: Options) -> Answer:
     try:
         for bound in relaxation.bounds(options):
             sizes.append(bound)
-            upper, status = min(upper, bound.upper), bound.status
+            upper, status = min(upper, float(bound.upper)), bound.status
             item = bound.item[bound.item[:, 2] > SOLD * most]
             if len(item):
                 best = better(best, discounted(plane, np.unique(np.round(item / SAME) * SAME, axis=0)))
@@ -168,7 +170,7 @@ def solve(params: Params, options: Options) -> Answer:
             lower, menu = enclosed(best)
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-        lower, menu = revenue_between(plane, best.experiment, best.price, SPARE * scale)[0], best
+        lower, menu = revenue_between(plane, best.experiment, best.price, wanted())[0], best
     lower = min(lower, upper)
     reached = (upper - lower) / max(scale, upper)
     if reached <= gap and status is not Status.INTERRUPTED:

@@ -10,9 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import highspy
 import numpy as np
@@ -98,17 +99,17 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
 class Session:
     """One HiGHS model that only grows, for the modules that speak to the solver."""
 
-    def __init__(self, program: LinearProgram, rows: Rows, options: Options) -> None:
+    def __init__(self, program: LinearProgram, rows: Rows, options: Options, settings: Mapping[str, Any] | None = None) -> None:
         self.highs = highspy.Highs()
         self.threads = min(options.threads, os.cpu_count() or 1)
-        settings = {
+        ours = {
             "output_flag": False,
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
             "small_matrix_value": 1e-12,  # the least there is: smaller coefficients the solver drops
             "threads": self.threads,
         }
-        for name, value in settings.items():
+        for name, value in {**ours, **(settings or {})}.items():
             self.must(self.highs.setOptionValue(name, value), f"setting {name}")
         self.stop = stop = threading.Event()
 
@@ -229,6 +230,7 @@ def solve(
     *,
     incumbent: Callable[[FloatArray], float] | None = None,
     unit: float = 1.0,
+    settings: Mapping[str, Any] | None = None,
 ) -> LpResult:
     """Solve a linear program.
 
@@ -243,6 +245,8 @@ def solve(
         close to the bound.
     unit : float
         The gap is relative to max(unit, abs(bound)).
+    settings : mapping, optional
+        Of the solver, by its own names, for programs it does better on with them.
 
     Returns
     -------
@@ -257,7 +261,7 @@ def solve(
     start = time.perf_counter()
     families = program.families
     order = [*program.rows.items(), *((name, family.seed()) for name, family in families.items())]
-    session = Session(program, Rows.join(rows for _, rows in order), options)
+    session = Session(program, Rows.join(rows for _, rows in order), options, settings)
 
     x: FloatArray | None = None
     multipliers = np.zeros(0)

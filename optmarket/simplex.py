@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ NODES = np.polynomial.legendre.leggauss(10)
 CHECK = np.polynomial.legendre.leggauss(16)
 SAME_INTEGRAL = 1e-12
 NEGLIGIBLE = 1e-16  # of a mass
+ROUNDING = 1e-15
 NARROW = 1e-15
 MISSED = 1e-9
 FINEST = 200
@@ -87,9 +88,10 @@ class Dirichlet(BaseModel):
         return Distribution.model_validate({"mixture": parts}).law
 
 
-def sticks(parameters: Point) -> list[Law]:
+@lru_cache(maxsize=32)
+def sticks(parameters: Point) -> tuple[Law, ...]:
     """Of a Dirichlet distribution: each probability's share of what those before it leave; the shares are independent."""
-    return [Distribution.model_validate(_share(parameters[k:])).law for k in range(len(parameters) - 1)]
+    return tuple(Distribution.model_validate(_share(parameters[k:])).law for k in range(len(parameters) - 1))
 
 
 def _share(parameters: Point) -> dict[str, Any]:
@@ -191,13 +193,14 @@ def _masses(alpha: FloatArray, place: np.ndarray, upright: np.ndarray, size: int
     """
     rest = alpha[1] + alpha[2]
     power = max(1.0, 1 / alpha[0])
+    same = max(SAME_INTEGRAL, ROUNDING * alpha.sum())  # a logarithm as large as the parameters loses digits of the density
     constant = np.log(power) - betaln(alpha[0], rest)
     shift = np.where(upright, 0, 1)
     second, third = (place[:, 1] + shift) / size, (place[:, 2] + shift) / size
 
     def density(cell: np.ndarray, s: FloatArray) -> FloatArray:
         x = s**power
-        left = 1 - x
+        left = np.maximum(1 - x, NEGLIGIBLE)  # of a strip that rounding leaves no width
         one, other = second[cell, None] / left, 1 - third[cell, None] / left
         low, high = np.where(upright[cell, None], one, other), np.where(upright[cell, None], other, one)
         share = betainc(alpha[1], alpha[2], np.clip(high, 0, 1)) - betainc(alpha[1], alpha[2], np.clip(low, 0, 1))
@@ -221,7 +224,7 @@ def _masses(alpha: FloatArray, place: np.ndarray, upright: np.ndarray, size: int
             (density(cell, low[:, None] + (high - low)[:, None] * (nodes[0] + 1) / 2) * nodes[1]).sum(axis=1) * (high - low) / 2
             for nodes in (NODES, CHECK)
         )
-        right = np.abs(area - checked) <= SAME_INTEGRAL * checked + NEGLIGIBLE
+        right = np.abs(area - checked) <= same * checked + NEGLIGIBLE
         right |= high - low < NARROW
         np.add.at(mass, cell[right], checked[right])
         middle = (low + high) / 2
