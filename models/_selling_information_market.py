@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from optmarket.distributions import Cells, Distribution, Grid, discretised
+from optmarket.distributions import Cells, Distribution, Grid, NumberOrDistribution, discretised
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text
 from optmarket.instance import note, weights_to_one
@@ -134,14 +134,6 @@ def _kind(data: Any) -> str:
 Belief = Annotated[Annotated[Distribution, Tag("number")] | Annotated[Dirichlet, Tag("simplex")], Discriminator(_kind)]
 
 
-def _told(data: Any) -> str:
-    """Whether a value is told as a distribution or as a number."""
-    return "distribution" if isinstance(data, (dict, Distribution)) else "number"
-
-
-Value = Annotated[Annotated[Distribution, Tag("distribution")] | Annotated[NonnegativeExact, Tag("number")], Discriminator(_told)]
-
-
 class Params(BaseModel):
     """A one-buyer information market: finitely many types, or a distribution of beliefs."""
 
@@ -173,7 +165,7 @@ class Params(BaseModel):
         "more states { dirichlet = [one number a state] }",
         examples=[{"dist": "beta", "a": 8, "b": 30}],
     )
-    value: Value | None = Field(
+    value: NumberOrDistribution | None = Field(
         None,
         description="with belief: multiplies all payoffs, at least 0; a number, or a distribution independent of the belief; "
         "left out: 1",

@@ -171,7 +171,7 @@ def solve(params: Params, options: Options) -> Answer:
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
         lower, menu = revenue_between(plane, best.experiment, best.price, wanted())[0], best
-    lower = min(lower, upper)
+    lower = min(float(lower), upper)
     reached = (upper - lower) / max(scale, upper)
     if reached <= gap and status is not Status.INTERRUPTED:
         status = Status.OPTIMAL

@@ -15,9 +15,11 @@ import scipy.stats
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     SerializerFunctionWrapHandler,
     StrictInt,
+    Tag,
     ValidationInfo,
     field_validator,
     model_serializer,
@@ -217,6 +219,16 @@ class Part(Distribution):
 
 
 Distribution.model_rebuild()
+
+
+def _told(data: Any) -> str:
+    """Whether something is told as a distribution or as a number."""
+    return "distribution" if isinstance(data, (dict, Distribution)) else "number"
+
+
+NumberOrDistribution = Annotated[
+    Annotated[Distribution, Tag("distribution")] | Annotated[NonnegativeExact, Tag("number")], Discriminator(_told)
+]
 
 
 def _mixed(parts: Sequence[tuple[Fraction, Law]]) -> Law:

@@ -508,7 +508,7 @@ MECHANISMS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
 
 
 # judged with the distribution that they are for
-ELSEWHERE = {f"setting-{name}.json" for name in ("a.learned", "b.learned", "b.printed")}
+ELSEWHERE = {f"setting-{name}.json" for name in ("a.learned", "b.learned", "b.printed", "e.learned", "f.learned")}
 
 
 @pytest.mark.parametrize("path", [path for path in sorted(ROOT.rglob("*.json")) if path.name not in ELSEWHERE], ids=name)

@@ -1,0 +1,214 @@
+"""Selling information to buyers who compete with what they learn.
+
+Setting
+-------
+n buyers, m states. Buyer i of value v_i and belief theta_i that takes the action of the true state gets v_i, and loses
+alpha/(n - 1) v_i for each rival that does. Types are independent from buyer to buyer. The seller knows the state and promises
+each buyer an experiment that may depend on all reports; who opts out gets nothing, and its rivals are told the state.
+
+Timing
+------
+Buyers report types and pay; each is recommended an action; all act at once.
+
+Program
+-------
+Maximise expected payments over experiments and payments, subject to individual rationality against perfectly informed rivals,
+``v (max theta - alpha)``, and to incentives against misreporting, disobeying and both: on average over the others' types
+(Bayesian) or whatever these are (ex post). See `_competing_buyers_general`.
+
+Closed forms
+------------
+With a common prior and finitely many values: virtual values, ironed, and thresholds (`_competing_buyers_virtual`).
+
+Where the source is wrong
+-------------------------
+See docs/competing-buyers.md.
+
+References
+----------
+.. [1] Ravindranath, Jiang, Parkes, "Data Market Design through Deep Learning", NeurIPS 2023.
+.. [2] Bonatti, Dahleh, Horel, Nouripour, "Selling Information in Competitive Environments", 2022.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optmarket import highs
+from optmarket.errors import ModelError
+from optmarket.models import _competing_buyers_continuum as continuum
+from optmarket.models import _competing_buyers_general as general
+from optmarket.models import _competing_buyers_reduced as reduced
+from optmarket.models import _competing_buyers_report as report
+from optmarket.models import _competing_buyers_virtual as virtual
+from optmarket.models._competing_buyers_market import Market, Params
+from optmarket.models._competing_buyers_plot import plot
+from optmarket.models._competing_buyers_report import UNITS, Mechanism
+from optmarket.numbers import floats
+from optmarket.program import LinearProgram
+from optmarket.registry import ModelSpec
+from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status
+
+__all__ = ["MODEL", "Market", "Mechanism", "Params", "audit", "plot", "program", "solve", "tables", "theory"]
+
+
+def market_of(params: Params) -> Market:
+    """The finite market of some parameters.
+
+    Raises
+    ------
+    ModelError
+        If types are not finitely many.
+    """
+    for k, buyer in enumerate(params.buyers):
+        if buyer.on_continuum:
+            raise ModelError("is a whole distribution, which is not solved yet: give grid", field=f"params.buyers[{k}]")
+    return Market.of(params)
+
+
+def form(params: Params) -> str:
+    """The formulation that is used: with a common prior virtual values if auto is asked for, else the general one."""
+    if params.formulation != "auto":
+        return params.formulation
+    return "general" if params.prior is None else "virtual-values"
+
+
+def program(params: Params, *, exact: bool = False) -> LinearProgram | None:
+    """The market's linear program: the reduced one if it is asked for or would do, else the general one."""
+    market = market_of(params)
+    return general.build(market, exact=exact) if form(params) == "general" else reduced.build(market, exact=exact)
+
+
+def solve(params: Params, options: Options | None = None) -> Answer:
+    """The revenue-maximising mechanism, by the formulation asked for.
+
+    Parameters
+    ----------
+    params : Params
+    options : Options, optional
+        Methods: ``auto``; for the general and the reduced program ``cuts`` and ``full``.
+
+    Raises
+    ------
+    ModelError
+        If a form is not valid for the market, or does not fit in memory; if there are more profiles than are written out.
+    SolverError
+        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
+    """
+    options = options or Options()
+    market, how = market_of(params), form(params)
+    if how == "general":
+        answer = general.solve(market, options)
+        why = "types have beliefs of their own" if params.prior is None else "as asked"
+        return replace(answer, method=f"{answer.method}, general form", notes=(f"general program: {why}", *answer.notes))
+    if market.profiles > virtual.LISTED:
+        raise ModelError(
+            f"make {market.profiles:,} profiles of types; at most {virtual.LISTED:,} are written out: use fewer types",
+            field="params.buyers",
+        )
+    return _by_values(market, options) if how == "virtual-values" else _reduced(market, options)
+
+
+def _by_values(market: Market, options: Options) -> Answer:
+    if options.method != "auto":
+        raise ModelError(f"virtual values take no method {options.method!r}: leave it out, or ask for another formulation")
+    answer = virtual.solve_finite(market, options)
+    mechanism = told(market, answer.mechanism)
+    return replace(answer, mechanism=mechanism.as_json(), quantities=report.quantities(market, mechanism))
+
+
+def _reduced(market: Market, options: Options) -> Answer:
+    if options.exact:
+        raise ModelError("is not proved in fractions by the reduced program; ask for virtual-values", field="params.formulation")
+    start, scale = time.perf_counter(), float(market.scale)
+    linear = reduced.build(market)
+    result = highs.solve(linear.listed() if options.method == "full" else linear, options)
+    candidates = general.simple(market)
+    if result.x is not None:
+        candidates.append(told(market, reduced.mechanism(market, linear, result.x)))
+    mechanism = max(candidates, key=lambda one: general.surely(market, one))
+    lower, upper = general.surely(market, mechanism), result.bound * scale
+    gap = (upper - lower) / max(scale, abs(upper))
+    status = result.status
+    if status in {Status.OPTIMAL, Status.GAP, Status.TIME_LIMIT}:
+        reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
+        status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
+    return Answer(
+        status=status,
+        mechanism=mechanism.as_json(),
+        quantities=report.quantities(market, mechanism),
+        certificate=Certificate(lower, upper, gap, result.blocks),
+        method="reduced form",
+        notes=("reduced program: one prior, so that only the chance to be told right matters",),
+        run={
+            "solver": "HiGHS",
+            "version": highs.VERSION,
+            "seconds": time.perf_counter() - start,
+            "rounds": result.rounds,
+            "iterations": result.iterations,
+            "rows": len(result.rows),
+            "columns": linear.columns,
+        },
+    )
+
+
+def told(market: Market, rule: Mapping[str, Any]) -> Mechanism:
+    """Chances of being told right at every profile, and payments, as experiments."""
+    prior = floats(market.prior)
+    experiments = tuple(virtual.experiment(prior, np.array(right)) for right in rule["told-right"])
+    return Mechanism(experiments, tuple(np.array(paid) for paid in rule["payments"]))
+
+
+def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
+    """What a mechanism does to buyers as they are: see `_competing_buyers_report.audit`."""
+    return report.audit(market_of(params), mechanism)
+
+
+def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Buyers, their types, and for two buyers of few types each profile."""
+    return report.tables(market_of(params), mechanism)
+
+
+def theory(params: Params) -> list[Claim]:
+    """What is known without a program.
+
+    With a common prior the optimum by virtual values; and if all distributions are cut into cells that count as their lower ends,
+    or all as their upper ends, that of the whole distributions, which is a bound.
+    """
+    if params.prior is None or params.on_continuum:
+        return []
+    found = virtual.rule(market_of(params))
+    claims = [Claim("revenue", repr(float(found.revenue)), "eq", "analytic", "virtual values, ironed, and thresholds", 1e-8)]
+    rules = {buyer.grid.rule if buyer.grid else "none" for buyer in params.buyers}
+    if rules in ({"lower"}, {"upper"}):
+        side = "upper" if rules == {"lower"} else "lower"
+        whole = params.model_dump(mode="json", by_alias=True)
+        for buyer in whole["buyers"]:
+            buyer["grid"] = None
+        value, low, high = continuum.revenue(Params.model_validate(whole))
+        source = f"optimum of the whole distributions, {value:.9g}"
+        claims.append(Claim("revenue", repr(high if side == "upper" else low), side, "analytic", source, 1e-8))
+    return claims
+
+
+MODEL = ModelSpec(
+    name="competing-buyers",
+    title="Selling information to competing buyers",
+    source="Ravindranath, Jiang and Parkes 2023; Bonatti, Dahleh, Horel and Nouripour 2022",
+    objective="revenue",
+    methods=("auto", "cuts", "full"),
+    params=Params,
+    solve=solve,
+    program=program,
+    audit=audit,
+    theory=theory,
+    tables=tables,
+    plot=plot,
+    units=UNITS,
+)

@@ -1,0 +1,115 @@
+"""The market of competing buyers as a user meets it: forms agree, files are read, errors are said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optmarket as om
+from optmarket.errors import InstanceError, ModelError
+from optmarket.models import competing_buyers as market
+from optmarket.solution import Options, Status
+
+GALLERY = Path(__file__).parents[1] / "instances" / "competing-buyers"
+TWO = {"count": 2, "types": [{"weight": "1/2", "value": 1}, {"weight": "1/2", "value": 2}]}
+EVEN = ["1/2", "1/2"]
+
+
+def params(**given: Any) -> market.Params:
+    return market.Params.model_validate({"externality": "1/2", **given})
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("name", ["two-values", "three-buyers", "five-buyers"])
+def test_all_forms_agree(name: str, ic: str) -> None:
+    given = {**om.load(GALLERY / f"{name}.toml").params.model_dump(mode="json", by_alias=True), "ic": ic}
+    found = {
+        form: market.solve(market.Params.model_validate({**given, "formulation": form}), Options())
+        for form in ("virtual-values", "reduced", "general")
+    }
+    values = [answer.quantities["revenue"] for answer in found.values()]
+    assert values == pytest.approx([values[0]] * 3, abs=1e-7)
+    for answer in found.values():
+        assert answer.status is Status.OPTIMAL
+        assert answer.certificate.lower <= values[0] + 1e-9 and answer.certificate.upper >= values[0] - 1e-9
+        assert market.audit(market.Params.model_validate(given), answer.mechanism).worst < 1e-7
+
+
+def test_auto_says_what_it_took() -> None:
+    assert "virtual values" in market.solve(params(prior=EVEN, buyers=[TWO]), Options()).notes[0]
+    private = params(buyers=[{"count": 2, "types": [{"weight": 1, "belief": EVEN}]}])
+    assert market.solve(private, Options()).notes[0] == "general program: types have beliefs of their own"
+
+
+def test_lower_and_upper_ends_enclose_the_whole_distribution() -> None:
+    for rule, relation in (("lower", "upper"), ("upper", "lower")):
+        buyer = {"count": 2, "value": {"dist": "uniform"}, "grid": {"size": 20, "rule": rule}}
+        given = params(prior=EVEN, buyers=[buyer])
+        claim = market.theory(given)[1]
+        assert claim.relation == relation and float(claim.value) == pytest.approx(19 / 48, abs=1e-9)
+        revenue = market.solve(given, Options()).quantities["revenue"]
+        assert (revenue < 19 / 48) is (rule == "lower") and revenue == pytest.approx(19 / 48, abs=0.05)
+
+
+def test_revenue_rises_with_the_externality_and_scales_with_values() -> None:
+    def revenue(alpha: str, unit: int = 1) -> float:
+        types = [{"weight": "1/2", "value": unit}, {"weight": "1/2", "value": 2 * unit}]
+        return market.solve(
+            params(prior=EVEN, externality=alpha, ic="ex-post", buyers=[{"count": 2, "types": types}])
+        ).quantities["revenue"]
+
+    assert [revenue(alpha) for alpha in ("0", "1/2", "2")] == pytest.approx([1, 5 / 4, 5 / 2])
+    assert revenue("1/2", 8) == pytest.approx(10)
+
+
+def test_a_mechanism_of_anyone_is_judged() -> None:
+    told = np.broadcast_to(np.eye(2), (2, 2, 2, 2)).tolist()  # the truth to everybody, for one price
+    found = om.audit(GALLERY / "two-values.toml", {"experiments": [told, told], "payments": [[0.5, 0.5], [0.5, 0.5]]})
+    assert found.quantities["revenue"] == pytest.approx(1) and found.good
+    # being told right is worth v (1/2) more than the prior, the rival's being right costs what it does outside
+    dear = om.audit(GALLERY / "two-values.toml", {"experiments": [told, told], "payments": [[0.6, 0.6], [0.5, 0.5]]})
+    assert dear.violations["individual-rationality"] == pytest.approx(0.1) and not dear.good
+
+
+def test_tables_figures_and_programs() -> None:
+    solution = om.solve(GALLERY / "two-values.toml")
+    assert list(solution.tables) == ["buyers", "types", "profiles"]
+    assert len(solution.plot().axes) == 2
+    assert len(om.solve(GALLERY / "five-buyers.toml").plot().axes) == 4
+    for form in ("reduced", "general"):
+        linear = market.program(params(prior=EVEN, ic="ex-post", buyers=[TWO], formulation=form))
+        assert linear is not None
+        assert linear.to_cvxpy().solve(solver="HIGHS") == pytest.approx(5 / 4, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"prior": EVEN, "buyers": [TWO], "externality": -1}, "at least 0"),
+        ({"prior": EVEN, "buyers": [{"value": 1}]}, "lists one buyer"),
+        ({"prior": EVEN, "buyers": [{"count": 2, "value": 1, "belief": {"dist": "uniform"}}]}, "stands beside prior"),
+        ({"buyers": [TWO]}, "is missing, and there is no prior"),
+        ({"prior": EVEN, "buyers": [{"count": 2, "value": {"dist": "norm"}}]}, "a value is at least 0"),
+        ({"prior": EVEN, "buyers": [{"count": 2, "value": 1, "grid": {"size": 3}}]}, "has a grid, and no distribution"),
+        ({"prior": ["1/2", "1/3"], "buyers": [TWO]}, "sum"),
+    ],
+)
+def test_what_is_no_market(given: dict[str, Any], words: str) -> None:
+    with pytest.raises((InstanceError, ValueError), match=words):
+        params(**given)
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(ModelError, match="give grid"):
+        market.solve(params(prior=EVEN, buyers=[{"count": 2, "value": {"dist": "uniform"}}]))
+    with pytest.raises(ModelError, match="must be general or auto"):
+        private = {"count": 2, "types": [{"weight": 1, "belief": EVEN}]}
+        market.solve(params(buyers=[private], formulation="reduced"))
+    with pytest.raises(ModelError, match="1,048,576 profiles"):
+        many = {"count": 20, "types": TWO["types"]}
+        market.solve(params(prior=EVEN, buyers=[many]))
+    with pytest.raises(ModelError, match="take no method"):
+        market.solve(params(prior=EVEN, buyers=[TWO]), Options(method="cuts"))
