@@ -17,8 +17,7 @@ from optmarket import highs, refinement
 from optmarket.errors import ModelError
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_report import Mechanism, assess, quantities, seen
-from optmarket.models.selling_information import around
-from optmarket.numbers import floats
+from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
 from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
 

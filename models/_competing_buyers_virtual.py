@@ -24,7 +24,7 @@ import numpy as np
 from optmarket.errors import ModelError
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_sums import Sums, add, add_exactly, told
-from optmarket.numbers import floats
+from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, IntArray, NumberArray
 from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
 
@@ -486,10 +486,3 @@ def solve_finite(market: Market, options: Options | None = None) -> Answer:
         notes=(f"virtual values, ironed, and thresholds, without a program: {note}",),
         run={"seconds": time.perf_counter() - start},
     )
-
-
-def around(value: Fraction) -> tuple[float, float]:
-    """The nearest floats on either side of a number, the same one twice if it is a float."""
-    nearest = float(value)
-    lower = nearest if value >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
-    return lower, nearest if value <= Fraction(nearest) else math.nextafter(nearest, math.inf)

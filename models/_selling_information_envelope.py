@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from optmarket.distributions import Distribution
-from optmarket.errors import InstanceError, ModelError
+from optmarket.errors import ModelError
 from optmarket.laws import Law
 from optmarket.maxima import Product, largest
 from optmarket.models._selling_information_market import Market, Params
@@ -29,6 +29,7 @@ FINER = 128
 NEARBY = 256
 SAME = 1e-6  # cut-offs closer than that are one
 ROUNDING = 1e-15
+CLOSE = 1e-9  # to the upper bound: no further discount is tried
 DISCOUNTS = (0.0, *(10.0**-k for k in range(14, 3, -2)))
 
 
@@ -172,9 +173,13 @@ def solve(params: Params, options: Options) -> Answer:
     def surely(share: float) -> float:
         return serve(types, experiment, price * (1 - share), ROUNDING * value, for_seller=False).revenue
 
-    share = max(DISCOUNTS, key=surely)
+    lower, share = -1.0, 0.0
+    for cut in DISCOUNTS:
+        lower, share = max((lower, share), (surely(cut), cut))
+        if lower >= (1 - 2 * max(cut, CLOSE)) * upper:
+            break  # a larger cut only costs
     menu = Menu(experiment, price * (1 - share))
-    lower = max(0.0, min(surely(share) - ROUNDING * value, upper))
+    lower = max(0.0, min(lower - ROUNDING * value, upper))
     mechanism = menu.as_mechanism()
     scale = max(float(typical(params).scale), abs(upper))
     gap = (upper - lower) / scale
@@ -203,11 +208,7 @@ def on_segment(params: Params, mechanism: Mapping[str, Any]) -> Served:
     InstanceError
         If it is no menu, or one with an assignment.
     """
-    menu = Menu.read(typical(params), mechanism)
-    if menu.assignment is not None:
-        raise InstanceError(
-            "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
-        )
+    menu = Menu.posted(typical(params), mechanism)
     return serve(segment(params), menu.experiment, menu.price, TIE)
 
 

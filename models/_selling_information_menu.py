@@ -124,6 +124,21 @@ class Menu:
             experiment, price, np.array([NOTHING if place is None else place for place in given.assignment], dtype=np.int64)
         )
 
+    @classmethod
+    def posted(cls, market: Market, data: Mapping[str, Any]) -> Menu:
+        """Check a mechanism from which buyers of a whole distribution choose.
+
+        Raises
+        ------
+        InstanceError
+            As `read`; or if it assigns items.
+        """
+        if data.get("assignment") is not None:
+            raise InstanceError(
+                "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
+            )
+        return cls.read(market, data)
+
     def as_mechanism(self) -> dict[str, Any]:
         """The mechanism of a solution file."""
         if self.assignment is None:
@@ -276,13 +291,6 @@ def _rounding(product: FloatArray, experiment: FloatArray) -> float:
     """By how much two computed values of items may differ though they are the same."""
     # a normalised value is a sum of this many terms, each at least 0 and all together at most 1
     return float((product.shape[1] + product.shape[2] * experiment.shape[2] + 100) * 2.0**-52)
-
-
-def around(value: Fraction) -> tuple[float, float]:
-    """The nearest floats on either side of a number, the same one twice if it is a float."""
-    nearest = float(value)
-    lower = nearest if value >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
-    return lower, nearest if value <= Fraction(nearest) else math.nextafter(nearest, math.inf)
 
 
 def _surely(revenue: float) -> float:

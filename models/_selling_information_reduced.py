@@ -15,10 +15,10 @@ from optmarket.errors import ModelError
 from optmarket.models._selling_information_groups import Buyers
 from optmarket.models._selling_information_local import Draft, shortened, worth_keeping
 from optmarket.models._selling_information_market import Market
-from optmarket.models._selling_information_menu import Menu, around, distinct
+from optmarket.models._selling_information_menu import Menu, distinct
 from optmarket.models._selling_information_report import quantities
 from optmarket.models._selling_information_search import Search
-from optmarket.numbers import floats
+from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, NumberArray
 from optmarket.solution import Answer, Certificate, Options, Status
 

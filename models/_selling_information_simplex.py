@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from optmarket import highs
-from optmarket.errors import InstanceError, ModelError
+from optmarket.errors import ModelError
 from optmarket.models._selling_information_boxes import Boxes, Sales, Simplex, serve
 from optmarket.models._selling_information_market import Market, Params
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, posted_menu, values
@@ -331,11 +331,7 @@ def bought(params: Params, mechanism: Mapping[str, Any]) -> tuple[Simplex, Menu,
     InstanceError
         If it is no menu, or one with an assignment.
     """
-    menu = Menu.read(typical(params), {key: entry for key, entry in mechanism.items() if key != "assignment"})
-    if mechanism.get("assignment") is not None:
-        raise InstanceError(
-            "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
-        )
+    menu = Menu.posted(typical(params), mechanism)
     simplex = Simplex.of(params)
     return simplex, menu, serve(simplex, menu.experiment, menu.price)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from optmarket.distributions import Distribution
-from optmarket.errors import InstanceError, ModelError
+from optmarket.errors import ModelError
 from optmarket.laws import Law
 from optmarket.models._selling_information_market import Market, Params
 from optmarket.models._selling_information_menu import Menu, of_cheapest
@@ -194,37 +194,21 @@ def solve(params: Params, options: Options) -> Answer:
     )
 
 
-def menu_of(params: Params, mechanism: Mapping[str, Any]) -> Menu:
-    """A mechanism as a menu from which buyers choose.
-
-    Raises
-    ------
-    InstanceError
-        If it is no menu, or one with an assignment.
-    """
-    menu = Menu.read(typical(params), mechanism)
-    if menu.assignment is not None:
-        raise InstanceError(
-            "names the item of each type; with a distribution of beliefs buyers choose: leave it out", field="assignment"
-        )
-    return menu
-
-
 def sales(params: Params, mechanism: Mapping[str, Any]) -> Sales:
     """Who buys what from a menu, over all beliefs and values.
 
     Raises
     ------
     InstanceError
-        As `menu_of`.
+        As `Menu.posted`.
     """
-    menu = menu_of(params, mechanism)
+    menu = Menu.posted(typical(params), mechanism)
     return serve(plane_of(params), menu.experiment, menu.price)
 
 
 def outcome(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
     """What a menu brings about, over all beliefs and values."""
-    menu, found = menu_of(params, mechanism), sales(params, mechanism)
+    menu, found = Menu.posted(typical(params), mechanism), sales(params, mechanism)
     return {**found.outcome, **of_cheapest(menu.experiment, menu.price, np.flatnonzero(found.share > 0))}
 
 

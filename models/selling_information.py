@@ -59,14 +59,14 @@ from optmarket.models import _selling_information_report as report
 from optmarket.models import _selling_information_simplex as simplex
 from optmarket.models import _selling_information_values as values
 from optmarket.models._selling_information_market import BuyerType, Market, Params
-from optmarket.models._selling_information_menu import NOTHING, Menu, around, direct_menu, full_information_menu
+from optmarket.models._selling_information_menu import NOTHING, Menu, direct_menu, full_information_menu
 from optmarket.models._selling_information_plot import plot as draw
 from optmarket.models._selling_information_program import Deviations, build
 from optmarket.models._selling_information_reduced import Relaxed, best_menu
 from optmarket.models._selling_information_report import UNITS, quantities
 from optmarket.models._selling_information_segment import Segment, Served, serve
 from optmarket.models._selling_information_theory import theory as known
-from optmarket.numbers import floats
+from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
 from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Solution, Status
@@ -85,7 +85,6 @@ __all__ = [
     "Params",
     "Segment",
     "Served",
-    "around",
     "audit",
     "plot",
     "program",

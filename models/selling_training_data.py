@@ -64,7 +64,7 @@ from optmarket.models._selling_training_data_report import (
 )
 from optmarket.models._selling_training_data_theory import REGIONS, region_map, two_tiers, two_types
 from optmarket.models.selling_information import Formulation, Menu
-from optmarket.numbers import floats
+from optmarket.numbers import around, floats
 from optmarket.program import LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
 from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Claim, Options, Status
@@ -177,7 +177,7 @@ def _solve_line(params: Params, options: Options) -> Answer:
 
     upper = float(tiers.upper)
     if exact is not None:
-        lower, upper = selling_information.around(exact)
+        lower, upper = around(exact)
     else:
         share = max(DISCOUNTS, key=surely)
         price = price * (1 - share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
@@ -188,3 +189,10 @@ def floats(values: object) -> NDArray[np.float64]:
     """
     # An object array is converted by float() on each element, and Fraction's float is correctly rounded.
     return np.asarray(values, dtype=object).astype(np.float64)
+
+
+def around(value: Fraction) -> tuple[float, float]:
+    """The nearest floats on either side of a number, the same one twice if it is a float."""
+    nearest = float(value)
+    lower = nearest if value >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
+    return lower, nearest if value <= Fraction(nearest) else math.nextafter(nearest, math.inf)
