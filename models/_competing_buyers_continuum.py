@@ -27,7 +27,7 @@ from optmarket.models._competing_buyers_sums import Sums, on_lattice, told
 from optmarket.models._competing_buyers_virtual import payments, rule
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray, NumberArray
-from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
+from optmarket.solution import Answer, Certificate, Options, Status
 
 CELLS = 2048
 TABULATED = 200  # values of a mechanism in tables
@@ -443,7 +443,7 @@ def solve_continuum(params: Params, options: Options | None = None) -> Answer:
     gap = (upper - lower) / stake
     how = "quadrature" if len(curves) == 2 else "sums of virtual values on a lattice, extrapolated within bounds"
     return Answer(
-        status=Status.OPTIMAL if gap <= (DEFAULT_GAP if options.gap is None else options.gap) else Status.GAP,
+        status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
         mechanism=rows,
         quantities={"revenue": value},
         certificate=Certificate(lower, upper, gap),

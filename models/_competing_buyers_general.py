@@ -19,7 +19,7 @@ from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_report import Mechanism, assess, quantities, seen
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
-from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
+from optmarket.solution import Answer, Certificate, Options, Status
 
 NEIGHBOURS = 2
 ROWS_PER_TYPE = 2
@@ -634,9 +634,7 @@ def solve(market: Market, options: Options | None = None) -> Answer:
             mechanism = read(market, linear, proof.x)
             lower, upper = around(exact)
     gap = (upper - lower) / max(scale, abs(upper))
-    if status in {Status.OPTIMAL, Status.GAP} or (status is Status.TIME_LIMIT and not options.exact):
-        reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
-        status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
+    status = options.settled(status, gap)
     return Answer(
         status=status,
         mechanism=mechanism.as_json(),
@@ -644,13 +642,5 @@ def solve(market: Market, options: Options | None = None) -> Answer:
         certificate=Certificate(lower, upper, gap, result.blocks),
         exact=exact,
         method=method,
-        run={
-            "solver": "HiGHS",
-            "version": highs.VERSION,
-            "seconds": time.perf_counter() - start,
-            "rounds": result.rounds,
-            "iterations": result.iterations,
-            "rows": len(result.rows),
-            "columns": linear.columns,
-        },
+        run=result.run(time.perf_counter() - start, linear.columns),
     )

@@ -26,7 +26,7 @@ from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_sums import Sums, add, add_exactly, told
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, IntArray, NumberArray
-from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status
+from optmarket.solution import Answer, Certificate, Options, Status
 
 LISTED = 20_000  # profiles for which the mechanism is written out
 LONGEST = 1024  # bits of a common denominator of virtual values
@@ -477,7 +477,7 @@ def solve_finite(market: Market, options: Options | None = None) -> Answer:
         note = "in fractions"
     gap = (upper - lower) / max(float(market.scale), abs(upper))
     return Answer(
-        status=Status.OPTIMAL if gap <= (DEFAULT_GAP if options.gap is None else options.gap) else Status.GAP,
+        status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
         mechanism=mechanism(market, found),
         quantities={"revenue": float(value) if exact is not None or not found.tie else (lower + upper) / 2},
         certificate=Certificate(lower, upper, gap),

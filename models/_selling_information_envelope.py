@@ -21,7 +21,7 @@ from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, of_ch
 from optmarket.models._selling_information_segment import Segment, Served, serve
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray
-from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status
+from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Status
 
 POINTS = 4096  # at which the envelopes are first taken
 ROUNDS = 4  # each time 128 times finer around what matters
@@ -183,7 +183,7 @@ def solve(params: Params, options: Options) -> Answer:
     mechanism = menu.as_mechanism()
     scale = max(float(typical(params).scale), abs(upper))
     gap = (upper - lower) / scale
-    reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
+    reached = gap <= options.wanted
     return Answer(
         status=Status.OPTIMAL if reached else Status.GAP,
         mechanism=mechanism,

@@ -18,7 +18,7 @@ from optmarket.models._selling_information_local import Draft, exchanged, improv
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, posted_menu
 from optmarket.program import IntArray
-from optmarket.solution import DEFAULT_GAP, Options, Progress, Status
+from optmarket.solution import Options, Progress, Status
 
 MAX_TYPES = 20  # types that could pay something, and cells: beyond these branch and bound is not tried
 MAX_CELLS = 400
@@ -75,7 +75,7 @@ class Search:
     @property
     def reached(self) -> bool:
         """Whether the gap asked for is reached."""
-        return self.gap <= (DEFAULT_GAP if self._options.gap is None else self._options.gap)
+        return self.gap <= self._options.wanted
 
     def promising(self, bound: float) -> bool:
         """Whether a bound is so far above the best menu that it is worth a search."""

@@ -28,7 +28,7 @@ from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choos
 from optmarket.models._selling_information_program import build
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray, LinearProgram, Rows
-from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status
+from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Status
 
 SAMPLE = 2**14  # boxes on whose means prices are tuned, at most
 FINE = 2**16  # boxes for numbers of full information, at most
@@ -260,7 +260,7 @@ def solve(params: Params, options: Options) -> Answer:
     start = time.perf_counter()
     simplex = Simplex.of(params)
     types, states = sample(simplex), len(simplex.payoff)
-    wanted = DEFAULT_GAP if options.gap is None else options.gap
+    wanted = options.wanted
     truth = np.eye(states)[None]
     single, alone = posted_price(simplex)
     experiment, price, sales = truth, np.array([single]), alone

@@ -53,7 +53,7 @@ from optmarket.models._competing_buyers_report import UNITS, Mechanism
 from optmarket.numbers import floats
 from optmarket.program import LinearProgram
 from optmarket.registry import ModelSpec
-from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status
+from optmarket.solution import Answer, Audit, Certificate, Claim, Options
 
 __all__ = ["MODEL", "Market", "Mechanism", "Params", "audit", "plot", "program", "solve", "tables", "theory"]
 
@@ -135,10 +135,7 @@ def _reduced(market: Market, options: Options) -> Answer:
     mechanism = max(candidates, key=lambda one: general.surely(market, one))
     lower, upper = general.surely(market, mechanism), result.bound * scale
     gap = (upper - lower) / max(scale, abs(upper))
-    status = result.status
-    if status in {Status.OPTIMAL, Status.GAP, Status.TIME_LIMIT}:
-        reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
-        status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
+    status = options.settled(result.status, gap)
     return Answer(
         status=status,
         mechanism=mechanism.as_json(),
@@ -146,15 +143,7 @@ def _reduced(market: Market, options: Options) -> Answer:
         certificate=Certificate(lower, upper, gap, result.blocks),
         method="reduced form",
         notes=("reduced program: one prior, so that only the chance to be told right matters",),
-        run={
-            "solver": "HiGHS",
-            "version": highs.VERSION,
-            "seconds": time.perf_counter() - start,
-            "rounds": result.rounds,
-            "iterations": result.iterations,
-            "rows": len(result.rows),
-            "columns": linear.columns,
-        },
+        run=result.run(time.perf_counter() - start, linear.columns),
     )
 
 

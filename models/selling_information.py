@@ -69,7 +69,7 @@ from optmarket.models._selling_information_theory import theory as known
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
-from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Solution, Status
+from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Solution, Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -269,9 +269,7 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
             menu, _ = direct_menu(market, *map(floats, read(proof.x)), discount=False)
             lower, upper = around(exact)
     gap = (upper - lower) / max(scale, abs(upper))
-    if status in {Status.OPTIMAL, Status.GAP} or (status is Status.TIME_LIMIT and not options.exact):
-        reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
-        status = Status.OPTIMAL if reached else Status.GAP if status is Status.OPTIMAL else status
+    status = options.settled(status, gap)
     answer = Answer(
         status=status,
         mechanism=menu.as_mechanism(),
@@ -279,15 +277,7 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
         certificate=Certificate(lower, upper, gap, result.blocks),
         exact=exact,
         method=method,
-        run={
-            "solver": "HiGHS",
-            "version": highs.VERSION,
-            "seconds": time.perf_counter() - start,
-            "rounds": result.rounds,
-            "iterations": result.iterations,
-            "rows": len(result.rows),
-            "columns": linear.columns,
-        },
+        run=result.run(time.perf_counter() - start, linear.columns),
     )
     return Relaxed(answer, *((None, None) if point is None else read(point)))
 

@@ -67,7 +67,7 @@ from optmarket.models.selling_information import Formulation, Menu
 from optmarket.numbers import around, floats
 from optmarket.program import LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
-from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Claim, Options, Status
+from optmarket.solution import Answer, Certificate, Claim, Options, Status
 
 __all__ = [
     "MODEL",
@@ -186,7 +186,7 @@ def _solve_line(params: Params, options: Options) -> Answer:
     mechanism = menu.as_mechanism()
     found = on_line(params, mechanism)
     gap = (upper - lower) / max(1.0, abs(upper))
-    reached = gap <= (DEFAULT_GAP if options.gap is None else options.gap)
+    reached = gap <= options.wanted
     more = () if len(tiers.cutoffs) == 1 else (f"as good: cut-offs {', '.join(f'{float(at):.9g}' for at in tiers.cutoffs)}",)
     return Answer(
         status=Status.OPTIMAL if reached else Status.GAP,

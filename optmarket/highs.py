@@ -76,6 +76,18 @@ class LpResult:
     iterations: int
     violation: float
 
+    def run(self, seconds: float, columns: int) -> dict[str, Any]:
+        """What an answer says of the solve itself."""
+        return {
+            "solver": "HiGHS",
+            "version": VERSION,
+            "seconds": seconds,
+            "rounds": self.rounds,
+            "iterations": self.iterations,
+            "rows": len(self.rows),
+            "columns": columns,
+        }
+
 
 # one solve at a time: the solver's threads are the process'
 _SOLVING = threading.Lock()

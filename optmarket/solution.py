@@ -93,6 +93,17 @@ class Options:
         if not isinstance(self.threads, int) or self.threads < 1:
             raise InstanceError(f"is {self.threads!r}; must be a whole number, at least 1", field="threads")
 
+    @property
+    def wanted(self) -> float:
+        """The gap at which a solve counts as optimal."""
+        return DEFAULT_GAP if self.gap is None else self.gap
+
+    def settled(self, status: Status, gap: float) -> Status:
+        """How a program's solve ended, given the gap that was certified; only a proof in fractions does not care for it."""
+        if status in {Status.OPTIMAL, Status.GAP} or (status is Status.TIME_LIMIT and not self.exact):
+            return Status.OPTIMAL if gap <= self.wanted else Status.GAP if status is Status.OPTIMAL else status
+        return status
+
     def asked(self) -> dict[str, Any]:
         """What decides the answer: all but threads and progress."""
         return {"method": self.method, "gap": self.gap, "time_limit": self.time_limit, "exact": self.exact}
