@@ -14,8 +14,9 @@ import scipy.optimize
 from optmarket import highs
 from optmarket.errors import InstanceError, ModelError
 from optmarket.models import selling_information as market
+from optmarket.models._selling_information_bend import Bend
 from optmarket.models._selling_information_plane import Plane, envelope, revenue_between, serve
-from optmarket.models._selling_information_relaxation import Bend, Relaxation, Sum, _nearest, _program
+from optmarket.models._selling_information_relaxation import Relaxation, Sum, _nearest, _program
 from optmarket.models._selling_information_values import plane_of
 from optmarket.numbers import floats
 from optmarket.program import FloatArray

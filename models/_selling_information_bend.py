@@ -1,0 +1,84 @@
+"""A piecewise linear majorant of the revenue curve of any distribution of values, by the bends of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from optmarket.laws import PiecewiseLinear
+from optmarket.models._selling_information_plane import Plane
+from optmarket.numbers import floats
+from optmarket.program import FloatArray
+
+NODES = 2**16  # kinks of a majorant by tangents
+STEPS = 2**18  # of one by steps
+LITTLE = 1 / 32  # of the largest revenue at one price
+FAR = Fraction(999, 1000)  # of an unbounded distribution's mass is covered evenly
+
+
+@dataclass(frozen=True)
+class Bend:
+    """The kinks of a majorant of the revenue curve R(v) = v Pr(V >= v).
+
+    Attributes
+    ----------
+    value : array, shape (N,)
+        Where they are, ascending.
+    rise : array, shape (N,)
+        Of the slope.
+    tail : float
+        What R does not exceed beyond the last. As no slope of U exceeds 1, revenue is larger by no more.
+    """
+
+    value: FloatArray
+    rise: FloatArray
+    tail: float
+
+    @classmethod
+    def of(cls, plane: Plane) -> Bend:
+        """That of a plane: by tangents where the distribution function is linear in pieces, else by steps that enclose it."""
+        law = plane.value
+        if isinstance(law, PiecewiseLinear):
+            return cls._of_tangents(law)
+        low, high = map(float, plane.ends)
+        value = np.linspace(low, high, STEPS + 1)
+        if plane.tail:
+            far = float(law.quantiles([FAR])[0])
+            value = np.concatenate([np.linspace(low, far, STEPS // 2 + 1)[:-1], np.geomspace(far, high, STEPS // 2 + 1)])
+        step = np.diff(value)
+        nodes = np.concatenate([[max(0.0, low - step[0])], value, [high + step[-1]]])
+        # between two nodes R is at most the upper one times the chance at the lower one
+        level = np.append(nodes[2:] * plane.above(nodes[:-2]), 0.0)
+        level[-2:] = max(level[-2], plane.tail), plane.tail
+        kinks = nodes[1:]
+        if kinks[0] == 0:
+            kinks, level = kinks[1:], level[1:]
+        slope = np.diff(level) / np.diff(kinks)
+        # where little is at stake, a fall as steep as a density is large would be followed for nothing
+        steepest = 2 * max(1.0, -slope[level[:-1] >= LITTLE * level.max()].min())
+        level = np.maximum.accumulate(level + steepest * kinks) - steepest * kinks
+        if level[-1] > plane.tail:
+            further = max((level[-1] - plane.tail) / steepest, step[-1])
+            kinks, level = np.append(kinks, kinks[-1] + further), np.append(level, plane.tail)
+        slope = np.diff(level, prepend=0.0) / np.diff(kinks, prepend=0.0)
+        return cls(kinks, np.diff(slope, append=0.0), plane.tail)
+
+    @classmethod
+    def _of_tangents(cls, law: PiecewiseLinear) -> Bend:
+        """R is a parabola on each stretch, whose tangents at the ends of equal parts meet at their middles."""
+        knots = floats(law.knots)
+        stretches = zip(pairwise(law.knots), pairwise(law.levels), strict=True)
+        density = floats([(above - below) / (right - left) for (left, right), (below, above) in stretches])
+        length = np.where(density > 0, np.diff(knots), 0.0)
+        parts = np.ceil(NODES * length / length.sum()).astype(np.int64)
+        owner = np.repeat(np.arange(len(parts)), parts)
+        part = np.arange(len(owner)) - (np.cumsum(parts) - parts)[owner]
+        step = (length / np.maximum(parts, 1))[owner]
+        kinks = np.concatenate([knots, knots[owner] + (part + 0.5) * step])
+        rise = np.concatenate([-knots * np.diff(density, prepend=0.0, append=0.0), -2 * density[owner] * step])
+        bent = np.flatnonzero(rise)
+        order = bent[np.argsort(kinks[bent], kind="stable")]
+        return cls(kinks[order], rise[order], 0.0)
