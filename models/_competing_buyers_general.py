@@ -16,7 +16,8 @@ from scipy.spatial import cKDTree
 from optmarket import highs, refinement
 from optmarket.errors import ModelError
 from optmarket.models._competing_buyers_market import Kind, Market
-from optmarket.models._competing_buyers_report import Mechanism, assess, quantities, seen
+from optmarket.models._competing_buyers_report import Mechanism
+from optmarket.models._competing_buyers_view import assess, quantities
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
 from optmarket.solution import Answer, Certificate, Options, Status
@@ -32,7 +33,7 @@ def of_positive_weight(market: Market) -> tuple[Market, list[IntArray]]:
     """The market without types of weight 0, and for each buyer the numbers of the types that stay."""
     stay = [np.flatnonzero(kind.weight != 0) for kind in market.buyers]
     kinds = {
-        id(kind): Kind(kind.weight[k], kind.value[k], kind.belief[k], tuple(kind.names[r] for r in k))
+        id(kind): Kind(kind.weight[k], kind.value[k], kind.belief[k], tuple(kind.names[r] for r in k), np.arange(len(k)))
         for kind, k in zip(market.buyers, stay, strict=True)
     }
     return replace(market, buyers=tuple(kinds[id(kind)] for kind in market.buyers)), stay
@@ -528,7 +529,7 @@ def _affordable(market: Market, mechanism: Mechanism) -> Mechanism:
     """The mechanism with each buyer's payments cut alike, in each case, as far as individual rationality asks."""
     payments = []
     for i, payment in enumerate(mechanism.payments):
-        view = seen(market, mechanism, i)
+        view = mechanism.seen(market, i)
         excess = np.maximum(-view.gain.min(axis=1), 0.0)
         if payment.ndim == 1:
             payments.append(payment - excess.max())
@@ -558,7 +559,7 @@ def simple(market: Market) -> list[Mechanism]:
         free = Mechanism(experiments, tuple(np.zeros(shape if market.ex_post else count) for count in shape))
         payments = []
         for i, payment in enumerate(free.payments):
-            view = seen(market, free, i)
+            view = free.seen(market, i)
             active = floats(market.buyers[i].weight) > 0
             most = np.maximum(view.gain[:, active].min(axis=1), 0.0)
             if market.ex_post:
@@ -638,7 +639,7 @@ def solve(market: Market, options: Options | None = None) -> Answer:
     return Answer(
         status=status,
         mechanism=mechanism.as_json(),
-        quantities=quantities(market, mechanism),
+        quantities=quantities(market, mechanism.views(market)),
         certificate=Certificate(lower, upper, gap, result.blocks),
         exact=exact,
         method=method,

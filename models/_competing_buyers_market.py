@@ -17,7 +17,7 @@ from optmarket.errors import InstanceError
 from optmarket.instance import note, weights_to_one
 from optmarket.laws import Smooth
 from optmarket.numbers import NonnegativeExact, floats, shown, to_one
-from optmarket.program import FloatArray, NumberArray
+from optmarket.program import FloatArray, IntArray, NumberArray
 
 MOST_BUYERS = 50
 Belief = tuple[NonnegativeExact, ...]
@@ -221,15 +221,44 @@ class Kind:
 
     Attributes
     ----------
-    weight, value : object array, shape (K,)
-    belief : object array, shape (K, M)
+    weight, value : object array, shape (T,)
+    belief : object array, shape (T, M)
     names : tuple of str
+    report : array of int, shape (T,)
+        Which of K reports is meant for each type: its own, unless types are to be treated alike. The two ends of a cell, weighted
+        so that their mean is the cell's, stand for all of it: gains from deviations are convex between them.
     """
 
     weight: NumberArray
     value: NumberArray
     belief: NumberArray
     names: tuple[str, ...]
+    report: IntArray
+
+    @property
+    def reports(self) -> int:
+        """How many."""
+        return int(self.report[-1]) + 1
+
+    @cached_property
+    def mass(self) -> NumberArray:
+        """Weight of each report, shape (K,)."""
+        total = np.array([Fraction(0)] * self.reports, dtype=object)
+        np.add.at(total, self.report, self.weight)
+        return total
+
+    @cached_property
+    def mean_belief(self) -> NumberArray:
+        """Mean belief of the types of each report, shape (K, M); of the first of them if none has weight."""
+        if self.reports == len(self.report):
+            return self.belief
+        first = np.searchsorted(self.report, np.arange(self.reports))
+        total = np.array([[Fraction(0)] * self.belief.shape[1]] * self.reports, dtype=object)
+        np.add.at(total, self.report, self.weight[:, None] * self.belief)
+        some = self.mass != 0
+        mean = self.belief[first]
+        mean[some] = total[some] / self.mass[some][:, None]
+        return mean
 
 
 @dataclass(frozen=True)
@@ -267,6 +296,7 @@ class Market:
                 np.array([one.value for one in types], dtype=object),
                 np.array(beliefs, dtype=object).reshape(len(types), -1),
                 tuple(one.name or str(k) for k, one in enumerate(types, start=1)),
+                np.arange(len(types)),
             )
         return cls(
             tuple(kinds[id(buyer)] for buyer in params.each),
@@ -283,12 +313,12 @@ class Market:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """How many types each buyer has."""
-        return tuple(len(kind.weight) for kind in self.buyers)
+        """How many reports each buyer has."""
+        return tuple(kind.reports for kind in self.buyers)
 
     @property
     def profiles(self) -> int:
-        """How many combinations of types there are."""
+        """How many combinations of reports there are."""
         return math.prod(self.shape)
 
     @property
@@ -307,7 +337,7 @@ class Market:
         """Of each profile, shape `shape`."""
         found = np.ones(())
         for kind in self.buyers:
-            found = np.multiply.outer(found, floats(kind.weight))
+            found = np.multiply.outer(found, floats(kind.mass))
         return found
 
     def outside(self, buyer: int) -> NumberArray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from optmarket import plots
 from optmarket.models._competing_buyers_market import Market, Params
-from optmarket.models._competing_buyers_report import Mechanism, seen
+from optmarket.models._competing_buyers_report import Mechanism
 from optmarket.numbers import floats
 from optmarket.solution import Solution
 
@@ -31,7 +31,7 @@ def plot(params: Params, solution: Solution) -> Figure:
 
     market = Market.of(params)
     mechanism = Mechanism.read(market, solution.mechanism)
-    views = [seen(market, mechanism, i) for i in range(min(MOST, len(market.buyers)))]
+    views = [mechanism.seen(market, i) for i in range(min(MOST, len(market.buyers)))]
     with plots.style():
         figure = Figure(figsize=(4.2 * min(2, len(views)), 4.0 * -(-len(views) // 2) + 0.6), layout="constrained")
         figure.suptitle(plots.label(solution.title, 80, 2), x=0.01, ha="left", weight="bold")

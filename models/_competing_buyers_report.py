@@ -12,19 +12,14 @@ import pandas as pd
 
 from optmarket.errors import InstanceError
 from optmarket.models._competing_buyers_market import Market
+from optmarket.models._competing_buyers_view import View, assess
 from optmarket.numbers import exact, floats, shown
 from optmarket.program import FloatArray
 from optmarket.solution import Audit
 
-BLOCK_BYTES = 2**26
 ROUNDED = 1e-6  # by how much probabilities may miss the sum one: trained networks compute in single precision
 FEW_TYPES = 12
 NEGLIGIBLE = 1e-9
-UNITS = {
-    **dict.fromkeys(("revenue", "surplus", "welfare", "worth-of-information", "worth-of-threat"), "payoff units"),
-    "informed-share": "probability",
-    "externality-cost": "payoff units",
-}
 
 
 @dataclass(frozen=True)
@@ -88,6 +83,46 @@ class Mechanism:
         """As `read` takes it."""
         return {name: [one.tolist() for one in getattr(self, name)] for name in ("experiments", "payments")}
 
+    def views(self, market: Market) -> list[View]:
+        """As each buyer sees it."""
+        return [self.seen(market, i) for i in range(len(market.buyers))]
+
+    def seen(self, market: Market, i: int) -> View:
+        """As buyer i, counted from 0, sees it."""
+        kind, n, shape = market.buyers[i], len(market.buyers), market.shape
+        rivals: Any = 0.0
+        for j in range(n):
+            if j == i:
+                continue
+            right = np.diagonal(self.experiments[j], axis1=-2, axis2=-1)
+            if not market.own:
+                beliefs = floats(market.buyers[j].mean_belief)
+                along = [*(shape[k] if k == j else 1 for k in range(n)), market.states]
+                right = (right * beliefs.reshape(along)).sum(axis=-1, keepdims=True)
+            rivals = rivals + right
+        payment = self.payments[i]
+        if payment.ndim == 1:
+            payment = np.broadcast_to(payment.reshape([shape[i] if k == i else 1 for k in range(n)]), shape)
+        probability: FloatArray = np.ones(())
+        for j, other in enumerate(market.buyers):
+            if j != i:
+                probability = np.multiply.outer(probability, floats(other.mass))
+        probability = probability.ravel()
+
+        def by_case(given: FloatArray) -> FloatArray:
+            moved = np.moveaxis(given, i, n - 1)
+            cases = moved.reshape(-1, *moved.shape[n - 1 :])
+            return cases if market.ex_post else np.tensordot(probability, cases, axes=1)[None]
+
+        return View.of(
+            market,
+            kind,
+            probability if market.ex_post else np.ones(1),
+            by_case(self.experiments[i]),
+            by_case(rivals),
+            by_case(payment),
+        )
+
 
 def _each(data: Mapping[str, Any], name: str, buyers: int) -> Any:
     given = data[name]
@@ -130,169 +165,8 @@ def _number(given: Any, shape: tuple[int, ...], k: int, field: str) -> float:
         raise InstanceError(str(error), field=field + _at(np.unravel_index(k, shape))) from error
 
 
-@dataclass(frozen=True)
-class View:
-    """A mechanism as one buyer sees it, once for each of S cases: ex post the profiles of the others' types, Bayesian their mean.
-
-    Attributes
-    ----------
-    probability : array, shape (S,)
-    weight, value : array, shape (K,)
-    belief : array, shape (K, M)
-    cost : array, shape (K, W)
-        What one rival's being right costs: state by state (W = M) by one's own belief, in all (W = 1) by that of each rival.
-    experiment : array, shape (S, K, M, M)
-    rivals : array, shape (S, K, W)
-        How many rivals are told right.
-    payment : array, shape (S, K)
-    outside : array, shape (K,)
-    """
-
-    probability: FloatArray
-    weight: FloatArray
-    value: FloatArray
-    belief: FloatArray
-    cost: FloatArray
-    experiment: FloatArray
-    rivals: FloatArray
-    payment: FloatArray
-    outside: FloatArray
-
-    @property
-    def right(self) -> FloatArray:
-        """The chance to be told right, by one's own belief, shape (S, K)."""
-        return np.asarray((np.diagonal(self.experiment, axis1=2, axis2=3) * self.belief).sum(axis=2))
-
-    @property
-    def harm(self) -> FloatArray:
-        """What the rivals' being right costs, shape (S, K)."""
-        return np.asarray((self.rivals * self.cost).sum(axis=2))
-
-    @property
-    def gain(self) -> FloatArray:
-        """What an obedient type has above opting out, shape (S, K)."""
-        return np.asarray(self.value * self.right - self.harm - self.payment - self.outside)
-
-    def mean(self, of: FloatArray) -> float:
-        """Expectation over types and cases of an array of shape (S, K)."""
-        return float(self.probability @ of @ self.weight)
-
-    def deviations(self) -> dict[str, float]:
-        """The largest gain of a type of positive weight, in a case of positive probability, from each kind of deviation."""
-        active, likely = self.weight > 0, np.flatnonzero(self.probability > 0)
-        worth = (self.value[:, None] * self.belief)[active]
-        cost, own = self.cost[active], np.flatnonzero(active)
-        types, reports, states = len(own), len(self.weight), worth.shape[1]
-        found = dict.fromkeys(("misreport", "disobey", "both", "individual-rationality"), 0.0)
-        step = max(1, BLOCK_BYTES // (8 * types * reports * states))
-        for start in range(0, len(likely), step):
-            case = likely[start : start + step]
-            experiment = self.experiment[case]
-            # by type, then report
-            burden = np.swapaxes(self.rivals[case] @ cost.T + self.payment[case][:, :, None], 1, 2)
-            obeyed = np.swapaxes(np.diagonal(experiment, axis1=2, axis2=3) @ worth.T, 1, 2) - burden
-            best = -burden
-            for told in range(states):
-                best = best + (worth[:, None, :] * experiment[:, None, :, :, told]).max(axis=3)
-            truth = obeyed[:, np.arange(types), own]
-            gains = {
-                "misreport": obeyed - truth[:, :, None],
-                "disobey": best[:, np.arange(types), own] - truth,
-                "both": best - truth[:, :, None],
-                "individual-rationality": self.outside[active] - truth,
-            }
-            found = {name: max(worst, float(gains[name].max())) for name, worst in found.items()}
-        return found
-
-
-def seen(market: Market, mechanism: Mechanism, i: int) -> View:
-    """A mechanism as buyer i (counted from 0) sees it."""
-    kind, n, shape = market.buyers[i], len(market.buyers), market.shape
-    value, belief = floats(kind.value), floats(kind.belief)
-    rivals: Any = 0.0
-    for j in range(n):
-        if j == i:
-            continue
-        right = np.diagonal(mechanism.experiments[j], axis1=-2, axis2=-1)
-        if not market.own:
-            beliefs = floats(market.buyers[j].belief)
-            along = [*(shape[k] if k == j else 1 for k in range(n)), market.states]
-            right = (right * beliefs.reshape(along)).sum(axis=-1, keepdims=True)
-        rivals = rivals + right
-    payment = mechanism.payments[i]
-    if payment.ndim == 1:
-        payment = np.broadcast_to(payment.reshape([shape[i] if k == i else 1 for k in range(n)]), shape)
-    probability: FloatArray = np.ones(())
-    for j, other in enumerate(market.buyers):
-        if j != i:
-            probability = np.multiply.outer(probability, floats(other.weight))
-    probability = probability.ravel()
-
-    def by_case(given: FloatArray) -> FloatArray:
-        moved = np.moveaxis(given, i, n - 1)
-        cases = moved.reshape(-1, *moved.shape[n - 1 :])
-        return cases if market.ex_post else np.tensordot(probability, cases, axes=1)[None]
-
-    cost = float(market.share) * value[:, None] * (belief if market.own else np.ones((len(value), 1)))
-    return View(
-        probability if market.ex_post else np.ones(1),
-        floats(kind.weight),
-        value,
-        belief,
-        cost,
-        by_case(mechanism.experiments[i]),
-        by_case(rivals),
-        by_case(payment),
-        floats(market.outside(i)),
-    )
-
-
-def quantities(market: Market, mechanism: Mechanism) -> dict[str, float]:
-    """Named scalars of an obeyed mechanism, in `UNITS`.
-
-    ``revenue`` of all buyers together; ``surplus``, what they have above opting out; ``welfare``, what they earn before
-    payments, each expecting by its own belief; ``informed-share``, a buyer's mean chance to be told right;
-    ``externality-cost``, what buyers lose to each other. What can be charged for is ``worth-of-information``, value times the
-    chance to be right beyond what one would be untold, and ``worth-of-threat``, the harm a buyer escapes by not opting out:
-    revenue plus surplus is their sum. The first is negative where the threat makes buyers pay for being told wrong.
-    """
-    views = [seen(market, mechanism, i) for i in range(len(market.buyers))]
-    revenue = math.fsum(view.mean(view.payment) for view in views)
-    harm = math.fsum(view.mean(view.harm) for view in views)
-    threat = float(market.externality) * math.fsum(float(view.weight @ view.value) for view in views)
-    return {
-        "revenue": revenue,
-        "surplus": math.fsum(view.mean(view.gain) for view in views),
-        "welfare": math.fsum(view.mean(view.value * view.right) for view in views) - harm,
-        "worth-of-information": math.fsum(view.mean(view.value * (view.right - view.belief.max(axis=1))) for view in views),
-        "worth-of-threat": threat - harm,
-        "informed-share": math.fsum(view.mean(view.right) for view in views) / len(views),
-        "externality-cost": harm,
-    }
-
-
-def assess(market: Market, mechanism: Mechanism) -> Audit:
-    """`audit` of a mechanism that has been read."""
-    each = [seen(market, mechanism, i).deviations() for i in range(len(market.buyers))]
-    worst = {name: max(found[name] for found in each) for name in each[0]}
-    return Audit(quantities(market, mechanism), worst, float(market.scale))
-
-
 def audit(market: Market, mechanism: Mapping[str, Any]) -> Audit:
-    """What a mechanism does to buyers, computed from values and beliefs with numpy alone.
-
-    Parameters
-    ----------
-    market : Market
-    mechanism : mapping
-        ``experiments`` and ``payments``, as `Mechanism.read` takes them.
-
-    Returns
-    -------
-    Audit
-        The `quantities`, and the violations ``misreport`` (report another type and obey), ``disobey`` (report the truth and act
-        otherwise), ``both``, ``individual-rationality`` (opt out and face informed rivals): each the largest gain of a type of
-        positive weight, ex post at a profile of positive weight, Bayesian in expectation over the others' types.
+    """What a mechanism file's mechanism does to buyers as they are: see `_competing_buyers_view.assess`.
 
     Raises
     ------
@@ -308,7 +182,7 @@ def tables(market: Market, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFra
     Chances are by each buyer's own belief; payments and gains in payoff units, a gain being what a type has above opting out.
     """
     given = Mechanism.read(market, mechanism)
-    views = [seen(market, given, i) for i in range(len(market.buyers))]
+    views = given.views(market)
     found = {"buyers": _buyers_table(views), "types": _types_table(market, views)}
     if len(views) == 2 and max(market.shape) <= FEW_TYPES:
         found["profiles"] = _profiles_table(market, given)
@@ -323,7 +197,7 @@ def _buyers_table(views: list[View]) -> pd.DataFrame:
     rows = [
         {
             "buyer": i,
-            "revenue": view.mean(view.payment),
+            "revenue": view.mean(view.paid),
             "told right": view.mean(view.right),
             "harm": view.mean(view.harm),
             "gain": view.mean(view.gain),
@@ -347,7 +221,7 @@ def _types_table(market: Market, views: list[View]) -> pd.DataFrame:
                     **private,
                     "told right": view.probability @ view.right,
                     "rivals' harm": view.probability @ view.harm,
-                    "payment": view.probability @ view.payment,
+                    "payment": view.probability @ view.paid,
                     "gain": _settled(view.probability @ view.gain, float(market.scale)),
                 }
             )

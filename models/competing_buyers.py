@@ -49,7 +49,8 @@ from optmarket.models import _competing_buyers_report as report
 from optmarket.models import _competing_buyers_virtual as virtual
 from optmarket.models._competing_buyers_market import Market, Params
 from optmarket.models._competing_buyers_plot import plot
-from optmarket.models._competing_buyers_report import UNITS, Mechanism
+from optmarket.models._competing_buyers_report import Mechanism
+from optmarket.models._competing_buyers_view import UNITS, quantities
 from optmarket.numbers import floats
 from optmarket.program import LinearProgram
 from optmarket.registry import ModelSpec
@@ -120,7 +121,7 @@ def _by_values(market: Market, options: Options) -> Answer:
         raise ModelError(f"virtual values take no method {options.method!r}: leave it out, or ask for another formulation")
     answer = virtual.solve_finite(market, options)
     mechanism = told(market, answer.mechanism)
-    return replace(answer, mechanism=mechanism.as_json(), quantities=report.quantities(market, mechanism))
+    return replace(answer, mechanism=mechanism.as_json(), quantities=quantities(market, mechanism.views(market)))
 
 
 def _reduced(market: Market, options: Options) -> Answer:
@@ -139,7 +140,7 @@ def _reduced(market: Market, options: Options) -> Answer:
     return Answer(
         status=status,
         mechanism=mechanism.as_json(),
-        quantities=report.quantities(market, mechanism),
+        quantities=quantities(market, mechanism.views(market)),
         certificate=Certificate(lower, upper, gap, result.blocks),
         method="reduced form",
         notes=("reduced program: one prior, so that only the chance to be told right matters",),

@@ -15,6 +15,7 @@ from optmarket.errors import InstanceError, ModelError
 from optmarket.models import _competing_buyers_general as general
 from optmarket.models import _competing_buyers_report as report
 from optmarket.models._competing_buyers_market import Market, Params
+from optmarket.models._competing_buyers_view import UNITS
 from optmarket.program import LinearProgram, Rows
 from optmarket.solution import Options, Status
 
@@ -400,7 +401,7 @@ def test_quantities_and_tables_by_hand() -> None:
             "externality-cost": 6,
         }
     )
-    assert set(report.audit(given, mechanism).quantities) == set(report.UNITS)
+    assert set(report.audit(given, mechanism).quantities) == set(UNITS)
     tables = report.tables(given, mechanism)
     assert tables["buyers"]["revenue"].tolist() == pytest.approx([0.5, 0.5])
     assert tables["buyers"]["gain"].tolist() == pytest.approx([0.25, 0.25])

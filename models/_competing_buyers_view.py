@@ -1,0 +1,167 @@
+"""A mechanism as one competing buyer sees it, and what follows: quantities and the audit, computed with numpy alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from optmarket.models._competing_buyers_market import Kind, Market
+from optmarket.numbers import floats
+from optmarket.program import FloatArray, IntArray
+from optmarket.solution import Audit
+
+BLOCK_BYTES = 2**26
+UNITS = {
+    **dict.fromkeys(("revenue", "surplus", "welfare", "worth-of-information", "worth-of-threat"), "payoff units"),
+    "informed-share": "probability",
+    "externality-cost": "payoff units",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What each report brings a buyer of T types and K reports, once for each of S cases: the others' types, or their mean.
+
+    Attributes
+    ----------
+    probability : array, shape (S,)
+    weight, value : array, shape (T,)
+    belief : array, shape (T, M)
+    report : array of int, shape (T,)
+        The report that is meant for each type.
+    cost : array, shape (T, W)
+        What one rival's being right costs: state by state (W = M) by one's own belief, in all (W = 1) by that of each rival.
+    experiment : array, shape (S, K, M, M)
+    rivals : array, shape (S, K, W)
+        How many rivals are told right.
+    payment : array, shape (S, K)
+    outside : array, shape (T,)
+    """
+
+    probability: FloatArray
+    weight: FloatArray
+    value: FloatArray
+    belief: FloatArray
+    report: IntArray
+    cost: FloatArray
+    experiment: FloatArray
+    rivals: FloatArray
+    payment: FloatArray
+    outside: FloatArray
+
+    @classmethod
+    def of(
+        cls, market: Market, kind: Kind, probability: FloatArray, experiment: FloatArray, rivals: FloatArray, payment: FloatArray
+    ) -> View:
+        """What is told and paid, together with the buyer's own values and beliefs."""
+        value, belief = floats(kind.value), floats(kind.belief)
+        cost = float(market.share) * value[:, None] * (belief if market.own else np.ones((len(value), 1)))
+        outside = value * (belief.max(axis=1) - float(market.externality))
+        return cls(probability, floats(kind.weight), value, belief, kind.report, cost, experiment, rivals, payment, outside)
+
+    @property
+    def right(self) -> FloatArray:
+        """The chance to be told right, by one's own belief, shape (S, T)."""
+        told = np.diagonal(self.experiment, axis1=2, axis2=3)
+        return np.asarray((told[:, self.report] * self.belief).sum(axis=2))
+
+    @property
+    def harm(self) -> FloatArray:
+        """What the rivals' being right costs, shape (S, T)."""
+        return np.asarray((self.rivals[:, self.report] * self.cost).sum(axis=2))
+
+    @property
+    def paid(self) -> FloatArray:
+        """Shape (S, T)."""
+        return self.payment[:, self.report]
+
+    @property
+    def gain(self) -> FloatArray:
+        """What an obedient type has above opting out, shape (S, T)."""
+        return np.asarray(self.value * self.right - self.harm - self.paid - self.outside)
+
+    def mean(self, of: FloatArray) -> float:
+        """Expectation over types and cases of an array of shape (S, T)."""
+        return float(self.probability @ of @ self.weight)
+
+    def deviations(self) -> dict[str, float]:
+        """The largest gain of a type of positive weight, in a case of positive probability, from each kind of deviation."""
+        active, likely = np.flatnonzero(self.weight > 0), np.flatnonzero(self.probability > 0)
+        reports, states = self.payment.shape[1], self.belief.shape[1]
+        found = dict.fromkeys(("misreport", "disobey", "both", "individual-rationality"), 0.0)
+        cells = max(1, BLOCK_BYTES // (8 * reports * states))
+        types = min(len(active), cells)
+        step = max(1, cells // types)
+        for first in range(0, len(active), types):
+            for start in range(0, len(likely), step):
+                gains = self._gains(likely[start : start + step], active[first : first + types])
+                found = {name: max(worst, float(gains[name].max())) for name, worst in found.items()}
+        return found
+
+    def _gains(self, case: IntArray, types: IntArray) -> dict[str, FloatArray]:
+        """Of some types in some cases: by case, type, and report for the deviations that have one."""
+        worth, own = (self.value[:, None] * self.belief)[types], self.report[types]
+        experiment, here = self.experiment[case], np.arange(len(types))
+        # by type, then report
+        burden = np.swapaxes(self.rivals[case] @ self.cost[types].T + self.payment[case][:, :, None], 1, 2)
+        obeyed = np.swapaxes(np.diagonal(experiment, axis1=2, axis2=3) @ worth.T, 1, 2) - burden
+        best = -burden
+        for told in range(experiment.shape[3]):
+            best = best + (worth[:, None, :] * experiment[:, None, :, :, told]).max(axis=3)
+        truth = obeyed[:, here, own]
+        return {
+            "misreport": obeyed - truth[:, :, None],
+            "disobey": best[:, here, own] - truth,
+            "both": best - truth[:, :, None],
+            "individual-rationality": self.outside[types] - truth,
+        }
+
+
+class Judged(Protocol):
+    """A mechanism of any form that the audit takes."""
+
+    def views(self, market: Market) -> list[View]:
+        """As each buyer sees it; buyers who see it alike may share one."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As a mechanism file holds it."""
+
+
+def quantities(market: Market, views: Sequence[View]) -> dict[str, float]:
+    """Named scalars of an obeyed mechanism, in `UNITS`.
+
+    ``revenue`` of all buyers together; ``surplus``, what they have above opting out; ``welfare``, what they earn before
+    payments, each expecting by its own belief; ``informed-share``, a buyer's mean chance to be told right;
+    ``externality-cost``, what buyers lose to each other. What can be charged for is ``worth-of-information``, value times the
+    chance to be right beyond what one would be untold, and ``worth-of-threat``, the harm a buyer escapes by not opting out:
+    revenue plus surplus is their sum. The first is negative where the threat makes buyers pay for being told wrong.
+    """
+    revenue = math.fsum(view.mean(view.paid) for view in views)
+    harm = math.fsum(view.mean(view.harm) for view in views)
+    threat = float(market.externality) * math.fsum(float(view.weight @ view.value) for view in views)
+    return {
+        "revenue": revenue,
+        "surplus": math.fsum(view.mean(view.gain) for view in views),
+        "welfare": math.fsum(view.mean(view.value * view.right) for view in views) - harm,
+        "worth-of-information": math.fsum(view.mean(view.value * (view.right - view.belief.max(axis=1))) for view in views),
+        "worth-of-threat": threat - harm,
+        "informed-share": math.fsum(view.mean(view.right) for view in views) / len(views),
+        "externality-cost": harm,
+    }
+
+
+def assess(market: Market, mechanism: Judged) -> Audit:
+    """What a mechanism does to buyers: its `quantities`, and the largest gain of a type of positive weight from each deviation.
+
+    ``misreport``: report another type and obey; ``disobey``: report the truth and act otherwise; ``both``;
+    ``individual-rationality``: opt out and face informed rivals. Ex post at a profile of positive weight, Bayesian in expectation
+    over the others' types.
+    """
+    views = mechanism.views(market)
+    each = [view.deviations() for view in {id(view): view for view in views}.values()]
+    worst = {name: max(found[name] for found in each) for name in each[0]}
+    return Audit(quantities(market, views), worst, float(market.scale))
