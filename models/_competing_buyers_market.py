@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -235,6 +236,19 @@ class Kind:
     names: tuple[str, ...]
     report: IntArray
 
+    @classmethod
+    def of(cls, buyer: Buyer, prior: Belief | None) -> Kind:
+        """The types of a buyer that has finitely many."""
+        types = buyer.listed
+        beliefs = [one.belief or prior or () for one in types]
+        return cls(
+            np.array([one.weight for one in types], dtype=object),
+            np.array([one.value for one in types], dtype=object),
+            np.array(beliefs, dtype=object).reshape(len(types), -1),
+            tuple(one.name or str(k) for k, one in enumerate(types, start=1)),
+            np.arange(len(types)),
+        )
+
     @property
     def reports(self) -> int:
         """How many."""
@@ -276,6 +290,8 @@ class Market:
     ex_post : bool
     own : bool
         Whether a buyer expects rivals to be right by its own belief, or by each rival's.
+    stake : Fraction, optional
+        What counts as the largest value where values have no end.
     """
 
     buyers: tuple[Kind, ...]
@@ -284,26 +300,20 @@ class Market:
     ex_post: bool
     own: bool
 
+    stake: Fraction | None = None
+
     @classmethod
-    def of(cls, params: Params) -> Market:
-        """Arrays of validated parameters without continua."""
-        kinds: dict[int, Kind] = {}
-        for buyer in params.buyers:
-            types = buyer.listed
-            beliefs = [one.belief or params.prior or () for one in types]
-            kinds[id(buyer)] = Kind(
-                np.array([one.weight for one in types], dtype=object),
-                np.array([one.value for one in types], dtype=object),
-                np.array(beliefs, dtype=object).reshape(len(types), -1),
-                tuple(one.name or str(k) for k, one in enumerate(types, start=1)),
-                np.arange(len(types)),
-            )
+    def of(cls, params: Params, kinds: Sequence[Kind] | None = None, stake: Fraction | None = None) -> Market:
+        """Arrays of validated parameters, of those without continua, or with these kinds for the entries of ``buyers``."""
+        if kinds is None:
+            kinds = [Kind.of(buyer, params.prior) for buyer in params.buyers]
         return cls(
-            tuple(kinds[id(buyer)] for buyer in params.each),
+            tuple(kind for kind, buyer in zip(kinds, params.buyers, strict=True) for _ in range(buyer.count)),
             params.externality,
             None if params.prior is None else np.array(params.prior, dtype=object),
             params.ic == "ex-post",
             params.externality_belief == "own",
+            stake,
         )
 
     @property
@@ -315,6 +325,12 @@ class Market:
     def shape(self) -> tuple[int, ...]:
         """How many reports each buyer has."""
         return tuple(kind.reports for kind in self.buyers)
+
+    @cached_property
+    def groups(self) -> tuple[tuple[Kind, int], ...]:
+        """The kinds of buyers, in order of the first of each, and how many there are."""
+        counts = Counter(map(id, self.buyers))
+        return tuple((kind, counts[key]) for key, kind in {id(kind): kind for kind in self.buyers}.items())
 
     @property
     def profiles(self) -> int:
@@ -329,7 +345,8 @@ class Market:
     @cached_property
     def scale(self) -> Fraction:
         """A power of two, at least what the largest payoff and the largest harm come to together; 1 if nothing is at stake."""
-        largest = max(max(kind.value) for kind in self.buyers) * (1 + self.externality)
+        stake = max(max(kind.value) for kind in self.buyers) if self.stake is None else self.stake
+        largest = stake * (1 + self.externality)
         return Fraction(2) ** math.ceil(math.log2(largest)) if largest else Fraction(1)
 
     @cached_property

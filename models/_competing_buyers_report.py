@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from optmarket.errors import InstanceError
-from optmarket.models._competing_buyers_market import Market
-from optmarket.models._competing_buyers_view import View, assess
+from optmarket.models._competing_buyers_market import Kind, Market
+from optmarket.models._competing_buyers_view import Judged, View
 from optmarket.numbers import exact, floats, shown
-from optmarket.program import FloatArray
-from optmarket.solution import Audit
+from optmarket.program import FloatArray, IntArray
 
 ROUNDED = 1e-6  # by how much probabilities may miss the sum one: trained networks compute in single precision
 FEW_TYPES = 12
+CELLS_SHOWN = 11
 NEGLIGIBLE = 1e-9
 
 
@@ -53,29 +53,19 @@ class Mechanism:
         InstanceError
             With the field that does not fit.
         """
-        for name in sorted({"experiments", "payments"} ^ set(data)):
-            says = "is missing; a mechanism has experiments and payments" if name not in data else "is not known here"
-            raise InstanceError(says, field=name)
+        names = ("experiments", "payments")
+        known_fields(data, names)
         shape, states = market.shape, market.states
+        told, paid = (list_of(data, name, len(shape), "buyers") for name in names)
+        axes = [*(f"type{'s' * (count != 1)} of buyer {j}" for j, count in enumerate(shape, start=1)), "states", "actions"]
         experiments, payments = [], []
         for i in range(len(shape)):
-            field = f"experiments[{i}]"
-            axes = [*(f"type{'s' * (count != 1)} of buyer {j}" for j, count in enumerate(shape, start=1)), "states", "actions"]
-            given = _array(_each(data, "experiments", len(shape))[i], (*shape, states, states), axes, field)
-            total = given.sum(axis=-1)
-            if (given < 0).any():
-                place = tuple(np.argwhere(given < 0)[0])
-                raise InstanceError(f"is {given[place]:.12g}; a probability is at least 0", field=field + _at(place))
-            if (np.abs(total - 1) > ROUNDED).any():
-                place = tuple(np.argwhere(np.abs(total - 1) > ROUNDED)[0])
-                raise InstanceError(f"sums to {total[place]:.12g}; must sum to 1", field=field + _at(place))
-            experiments.append(given / total[..., None])
-            payment = _each(data, "payments", len(shape))[i]
-            by_profile = _depth(payment) > 1
+            experiments.append(chances(told[i], (*shape, states, states), axes, f"experiments[{i}]"))
+            by_profile = depth(paid[i]) > 1
             payments.append(
-                _array(payment, shape, axes, f"payments[{i}]")
+                nested(paid[i], shape, axes, f"payments[{i}]")
                 if by_profile
-                else _array(payment, (shape[i],), [f"types of buyer {i + 1}"], f"payments[{i}]")
+                else nested(paid[i], (shape[i],), [f"types of buyer {i + 1}"], f"payments[{i}]")
             )
         return cls(tuple(experiments), tuple(payments))
 
@@ -124,26 +114,60 @@ class Mechanism:
         )
 
 
-def _each(data: Mapping[str, Any], name: str, buyers: int) -> Any:
+def known_fields(data: Mapping[str, Any], names: tuple[str, str]) -> None:
+    """Check that a mechanism has these fields and no other."""
+    for name in sorted(set(names) ^ set(data)):
+        says = f"is missing; a mechanism has {' and '.join(names)}" if name not in data else "is not known here"
+        raise InstanceError(says, field=name)
+
+
+def list_of(data: Mapping[str, Any], name: str, count: int, what: str) -> Any:
+    """A field that lists one entry for each buyer, or what else there are."""
     given = data[name]
-    if not isinstance(given, (list, tuple)) or len(given) != buyers:
+    if not isinstance(given, (list, tuple)) or len(given) != count:
         has = f"lists {len(given)}" if isinstance(given, (list, tuple)) else f"is {shown(given)}"
-        raise InstanceError(f"{has}; must be a list of one for each of the {buyers} buyers", field=name)
+        raise InstanceError(f"{has}; must be a list of one for each of the {count} {what}", field=name)
     return given
 
 
-def _depth(given: Any) -> int:
-    depth = 0
+def numbers_of(data: Mapping[str, Any], name: str, sizes: list[int], what: str) -> tuple[FloatArray, ...]:
+    """A field of a mechanism file that has a list of numbers for each kind of buyer.
+
+    Raises
+    ------
+    InstanceError
+        With the field that does not fit.
+    """
+    given = list_of(data, name, len(sizes), "kinds of buyers")
+    return tuple(nested(each, (size,), [what], f"{name}[{g}]") for g, (each, size) in enumerate(zip(given, sizes, strict=True)))
+
+
+def depth(given: Any) -> int:
+    """How many lists are nested, along the first entry of each."""
+    found = 0
     while isinstance(given, (list, tuple, np.ndarray)) and len(given):
-        given, depth = given[0], depth + 1
-    return depth
+        given, found = given[0], found + 1
+    return found
 
 
 def _at(place: tuple[Any, ...]) -> str:
     return "".join(f"[{k}]" for k in place)
 
 
-def _array(given: Any, shape: tuple[int, ...], axes: list[str], field: str) -> FloatArray:
+def chances(given: Any, shape: tuple[int, ...], axes: list[str], field: str) -> FloatArray:
+    """Nested lists as chances that sum to one along the last axis, or an error that says where they do not."""
+    found = nested(given, shape, axes, field)
+    total = found.sum(axis=-1)
+    if (found < 0).any():
+        place = tuple(np.argwhere(found < 0)[0])
+        raise InstanceError(f"is {found[place]:.12g}; a probability is at least 0", field=field + _at(place))
+    if (np.abs(total - 1) > ROUNDED).any():
+        place = tuple(np.argwhere(np.abs(total - 1) > ROUNDED)[0])
+        raise InstanceError(f"sums to {total[place]:.12g}; must sum to 1", field=field + _at(place))
+    return np.asarray(found / total[..., None])
+
+
+def nested(given: Any, shape: tuple[int, ...], axes: list[str], field: str) -> FloatArray:
     """Nested lists of numbers as an array, or an error that says where they do not fit."""
     level = [given.tolist() if isinstance(given, np.ndarray) else given]
     for depth, (size, axis) in enumerate(zip(shape, axes, strict=False)):
@@ -165,68 +189,106 @@ def _number(given: Any, shape: tuple[int, ...], k: int, field: str) -> float:
         raise InstanceError(str(error), field=field + _at(np.unravel_index(k, shape))) from error
 
 
-def audit(market: Market, mechanism: Mapping[str, Any]) -> Audit:
-    """What a mechanism file's mechanism does to buyers as they are: see `_competing_buyers_view.assess`.
+def audit(market, mechanism):  # shim
+    from optmarket.models._competing_buyers_view import assess
 
-    Raises
-    ------
-    InstanceError
-        If the mechanism does not fit the market.
-    """
     return assess(market, Mechanism.read(market, mechanism))
 
 
-def tables(market: Market, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The buyers, their types, and for two buyers of at most 12 types each the profiles; one row each.
+Rule = Sequence[tuple[FloatArray, FloatArray]]
 
-    Chances are by each buyer's own belief; payments and gains in payoff units, a gain being what a type has above opting out.
+
+def tables(market: Market, mechanism: Judged, rule: Rule | None = None) -> dict[str, pd.DataFrame]:
+    """The buyers, their types, and for two buyers of at most 12 types each the profiles; buyers who see it alike in one row.
+
+    Of whole distributions about 20 cells of each buyer are shown, by their lower ends. Chances are by each buyer's own belief;
+    payments and gains in payoff units, a gain being what a type has above opting out.
+
+    Parameters
+    ----------
+    market : Market
+    mechanism : Judged
+    rule : sequence of (array, array), optional
+        For each kind of buyer and by report virtual values, and up to which S = alpha/(n - 1) times the sum of the rivals' the
+        optimum tells a buyer right.
     """
-    given = Mechanism.read(market, mechanism)
-    views = given.views(market)
-    found = {"buyers": _buyers_table(views), "types": _types_table(market, views)}
-    if len(views) == 2 and max(market.shape) <= FEW_TYPES:
-        found["profiles"] = _profiles_table(market, given)
+    if isinstance(mechanism, Mapping):  # shim
+        mechanism = Mechanism.read(market, mechanism)
+    views = mechanism.views(market)
+    first: dict[int, list[int]] = {}
+    for i, view in enumerate(views):
+        first.setdefault(id(view), []).append(i)
+    alike = list(first.values())
+    found = {"buyers": _buyers_table(views, alike), "types": _types_table(market, views, alike, rule)}
+    if isinstance(mechanism, Mechanism) and len(views) == 2 and max(market.shape) <= FEW_TYPES:
+        found["profiles"] = _profiles_table(market, mechanism)
     return found
+
+
+def _named(buyers: Sequence[int]) -> str:
+    """Buyers by number, from 1."""
+    first, last = buyers[0] + 1, buyers[-1] + 1
+    if len(buyers) == 1:
+        return str(first)
+    numbers = f"{first} to {last}" if last - first + 1 == len(buyers) else ", ".join(str(i + 1) for i in buyers)
+    return f"{numbers}, each"
 
 
 def _settled(gain: Any, market_scale: float) -> Any:
     return np.where(np.abs(gain) <= NEGLIGIBLE * market_scale, 0.0, gain)
 
 
-def _buyers_table(views: list[View]) -> pd.DataFrame:
-    rows = [
-        {
-            "buyer": i,
-            "revenue": view.mean(view.paid),
-            "told right": view.mean(view.right),
-            "harm": view.mean(view.harm),
-            "gain": view.mean(view.gain),
-        }
-        for i, view in enumerate(views, start=1)
-    ]
+def _buyers_table(views: list[View], alike: list[list[int]]) -> pd.DataFrame:
+    rows = []
+    for buyers in alike:
+        view = views[buyers[0]]
+        rows.append(
+            {
+                "buyer": _named(buyers),
+                "revenue": view.mean(view.paid),
+                "told right": view.mean(view.right),
+                "harm": view.mean(view.harm),
+                "gain": view.mean(view.gain),
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def _types_table(market: Market, views: list[View]) -> pd.DataFrame:
+def _types_table(market: Market, views: list[View], alike: list[list[int]], rule: Rule | None) -> pd.DataFrame:
+    kinds = [kind for kind, _ in market.groups]
     parts = []
-    for i, (kind, view) in enumerate(zip(market.buyers, views, strict=True), start=1):
-        private = {} if market.prior is not None else {f"Pr({w + 1})": view.belief[:, w] for w in range(market.states)}
-        parts.append(
-            pd.DataFrame(
-                {
-                    "buyer": i,
-                    "type": list(kind.names),
-                    "weight": view.weight,
-                    "value": view.value,
-                    **private,
-                    "told right": view.probability @ view.right,
-                    "rivals' harm": view.probability @ view.harm,
-                    "payment": view.probability @ view.paid,
-                    "gain": _settled(view.probability @ view.gain, float(market.scale)),
-                }
-            )
-        )
+    for buyers in alike:
+        kind, view = market.buyers[buyers[0]], views[buyers[0]]
+        shown_ = _shown(kind)
+        report = kind.report[shown_]
+        listed = len(kind.report) == kind.reports
+        columns: dict[str, Any] = {"buyer": _named(buyers)}
+        if listed:
+            columns |= {"type": [kind.names[r] for r in shown_], "weight": view.weight[shown_]}
+        columns["value"] = view.value[shown_]
+        if market.prior is None:
+            columns |= {f"Pr({w + 1})": view.belief[shown_, w] for w in range(market.states)}
+        if rule is not None:
+            phi, up_to = rule[[one is kind for one in kinds].index(True)]
+            columns |= {"virtual value": phi[report], "right up to S": up_to[report]}
+        columns |= {
+            "told right": (view.probability @ view.right)[shown_],
+            "rivals' harm": (view.probability @ view.harm)[shown_],
+            "payment": (view.probability @ view.paid)[shown_],
+            "gain": _settled((view.probability @ view.gain)[shown_], float(market.scale)),
+        }
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def _shown(kind: Kind) -> IntArray:
+    """The types that a table shows: all, or the lower ends of cells spread evenly by weight."""
+    if len(kind.report) == kind.reports:
+        return np.arange(kind.reports)
+    levels = np.cumsum(floats(kind.mass))
+    picked = np.searchsorted(levels, np.linspace(0.0, 1.0, CELLS_SHOWN))
+    report = np.unique(np.clip(picked, 0, kind.reports - 1))
+    return np.searchsorted(kind.report, report)
 
 
 def _profiles_table(market: Market, mechanism: Mechanism) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -30,16 +30,23 @@ class Sums:
         Increasing; Fractions or floats.
     excess : float
         E[(m - S)^+] of this distribution is at least that of S and at most this much larger, at every m.
+    step : float
+        If not 0, a power of two: values are multiples of it, each the one before and a step.
     """
 
     value: NumberArray
     weight: NumberArray
     excess: float = 0.0
+    step: float = 0.0
 
     @cached_property
     def up_to(self) -> NumberArray:
         """Pr(S <= value), shape (A,)."""
         return np.cumsum(self.weight)
+
+    @cached_property
+    def _below(self) -> NumberArray:
+        return np.concatenate([self.weight[:1] * 0, self.up_to])
 
     @cached_property
     def in_floats(self) -> Sums:
@@ -48,7 +55,12 @@ class Sums:
 
     def chance(self, at: NumberArray, tie: float = 0.0) -> tuple[NumberArray, NumberArray]:
         """Pr(S < at) and Pr(S <= at), values within `tie` counted as equal."""
-        below = np.concatenate([self.weight[:1] * 0, self.up_to])
+        below = self._below
+        if self.step and not tie:  # no need to search
+            place = (at - self.value[0]) / self.step
+            steps = np.ceil(place), np.floor(place) + 1
+            before, through = (np.clip(step, 0, len(self.value)).astype(np.int64) for step in steps)
+            return below[before], below[through]
         first, last = (at - tie, at + tie) if tie else (at, at)
         return below[np.searchsorted(self.value, first)], below[np.searchsorted(self.value, last, side="right")]
 
@@ -117,6 +129,31 @@ def add(terms: Sequence[tuple[FloatArray, FloatArray]]) -> Sums:
     return Sums(value[order], weight[order])
 
 
+def add_multiples(terms: Sequence[tuple[FloatArray, FloatArray]], unit: float) -> Sums:
+    """The distribution of a sum of independent multiples of one unit, whose sums are exact in floats.
+
+    Parameters
+    ----------
+    terms : sequence of (values, weights)
+    unit : float
+        A power of two; only used for sums too many to list.
+    """
+    if math.prod(len(value) for value, _ in terms) > ATOMS:
+        low = [float(value.min()) for value, _ in terms]
+        kept: dict[tuple[int, int], FloatArray] = {}
+        for (value, weight), start in zip(terms, low, strict=True):
+            if (id(value), id(weight)) not in kept:
+                place = ((value - start) / unit).astype(np.int64)
+                kept[id(value), id(weight)] = np.asarray(np.bincount(place, weight), dtype=np.float64)
+        masses = [kept[id(value), id(weight)] for value, weight in terms]
+        return replace(on_lattice(masses, sum(low), unit, 0.0), step=unit)
+    value, weight = np.zeros(1), np.ones(1)
+    for more, mass in terms:
+        value, weight = np.add.outer(value, more).ravel(), np.multiply.outer(weight, mass).ravel()
+    value, place = np.unique(value, return_inverse=True)
+    return Sums(value, np.bincount(place, weight))
+
+
 def on_lattice(masses: Sequence[FloatArray], start: float, step: float, noise: float) -> Sums:
     """The distribution of a sum of independent terms on a lattice, each term split between its neighbours with its mean kept.
 
@@ -136,8 +173,11 @@ def on_lattice(masses: Sequence[FloatArray], start: float, step: float, noise: f
     length = sum(len(mass) - 1 for mass in masses) + 1
     size = 1 << (length - 1).bit_length()
     product = np.ones(size // 2 + 1, dtype=complex)
+    known: dict[int, NumberArray] = {}  # alike terms are the same array
     for mass in masses:
-        product *= np.fft.rfft(mass, size)
+        if id(mass) not in known:
+            known[id(mass)] = np.fft.rfft(mass, size)
+        product *= known[id(mass)]
     weight = np.fft.irfft(product, size)[:length]
     excess = 0.0
     if noise:

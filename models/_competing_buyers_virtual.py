@@ -12,9 +12,7 @@ References: Ravindranath, Jiang and Parkes (2023), theorem 7; Bonatti, Dahleh, H
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -24,9 +22,8 @@ import numpy as np
 from optmarket.errors import ModelError
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_sums import Sums, add, add_exactly, told
-from optmarket.numbers import around, floats
-from optmarket.program import FloatArray, IntArray, NumberArray
-from optmarket.solution import Answer, Certificate, Options, Status
+from optmarket.numbers import floats
+from optmarket.program import IntArray, NumberArray
 
 LISTED = 20_000  # profiles for which the mechanism is written out
 LONGEST = 1024  # bits of a common denominator of virtual values
@@ -78,6 +75,11 @@ class Virtual:
     def in_floats(self) -> Virtual:
         """The same in floats."""
         return Virtual(floats(self.value), floats(self.weight), floats(self.raw), floats(self.ironed), self.place)
+
+    @property
+    def lowest(self) -> Any:
+        """The lowest value."""
+        return self.value[0]
 
     @cached_property
     def pooled(self) -> tuple[NumberArray, NumberArray]:
@@ -158,8 +160,6 @@ class Rule:
     ex_post : bool
     tie : float
         Sums this close count as equal; 0 for Fractions.
-    known : dict
-        Sums already made, by the buyers they are of.
     """
 
     buyers: tuple[Virtual, ...]
@@ -169,13 +169,12 @@ class Rule:
     share: Any
     ex_post: bool
     tie: float
-    known: dict[tuple[int, ...], Sums] = field(default_factory=dict, repr=False)
 
     @cached_property
     def revenue(self) -> Any:
         """Summed over buyers, in payoff units; if sums are spread, an upper bound."""
         earned = [
-            told(sums, one.value[0], one.surplus, self.level, ex_post=self.ex_post)
+            told(sums, one.lowest, one.surplus, self.level, ex_post=self.ex_post)
             for one, sums in zip(self.buyers, self.others, strict=True)
         ]
         return sum(earned) + self.constant
@@ -183,7 +182,7 @@ class Rule:
     @property
     def constant(self) -> Any:
         """What buyers pay because rivals would be told right if they opted out: (alpha - th) times the lowest values."""
-        return (self.alpha - self.level) * sum(one.value[0] for one in self.buyers)
+        return (self.alpha - self.level) * sum(one.lowest for one in self.buyers)
 
     @property
     def excess(self) -> float:
@@ -213,63 +212,6 @@ class Rule:
         shape = tuple(len(one.value) for one in self.buyers)
         sums = [sum(self.share * axes[j] for j in range(n) if j != i) for i in range(n)]
         return [np.broadcast_to(self.right(i, s, axes[i]), shape) for i, s in enumerate(sums)]
-
-    def _expected(self, buyer: int, rest: Sums, known: FloatArray) -> FloatArray:
-        """E[x_i] for each virtual value of buyer i (rows) if S_i is `known` (columns) plus the sum `rest`, in floats."""
-        rest, level, tie = rest.in_floats, float(self.level), self.tie or TIE * float(self.stake)
-        phi = floats(self.buyers[buyer].ironed)[:, None]
-        informed = rest.chance(phi - known, tie)[1]
-        if self.ex_post:
-            return np.asarray(level + (1 - level) * informed)
-        c, part = map(float, self.thresholds[buyer])
-        below, up_to = rest.chance(c - known, tie)
-        return np.asarray(np.where(phi >= c, informed, below + part * (up_to - below)))
-
-    @property
-    def stake(self) -> Any:
-        """The largest value, and the largest harm."""
-        return max(one.value[-1] for one in self.buyers) * (1 + self.alpha)
-
-    def interim(self, buyer: int) -> tuple[FloatArray, FloatArray]:
-        """What a buyer's values expect, in floats.
-
-        Returns
-        -------
-        right : array, shape (K,)
-            E[x_i | v_i].
-        net : array, shape (K,)
-            E[z_i | v_i]: the worth of being told right, net of the harm by rivals and of opting out, as a multiple of the value.
-        """
-        one = self.buyers[buyer]
-        right = self._expected(buyer, self.others[buyer], np.zeros(1))[:, 0]
-        rivals = [(j, rival) for j, rival in enumerate(self.buyers) if j != buyer]
-        harm = np.zeros(len(one.value))
-        for kind in {id(rival): rival for _, rival in rivals}.values():
-            alike = [j for j, rival in rivals if rival is kind]
-            informed = self._expected(alike[0], self.without(buyer, alike[0]), floats(self.share * one.ironed))
-            harm += len(alike) * (floats(kind.weight) @ informed)
-        return right, right - float(self.level) + float(self.alpha) - float(self.share) * harm
-
-    def without(self, *left_out: int) -> Sums:
-        """The sum of all other buyers' virtual values, times share."""
-        added = _add(self.buyers, self.share, left_out, exact=not self.tie, known=self.known)
-        assert added is not None  # it takes fewer additions than `others` did
-        return added
-
-
-def _add(
-    buyers: Sequence[Virtual], share: Any, left_out: Sequence[int], *, exact: bool, known: dict[tuple[int, ...], Sums]
-) -> Sums | None:
-    """The sum of the other buyers' virtual values, times share, alike ones added once; None if it is too much for fractions."""
-    rest = [one for k, one in enumerate(buyers) if k not in left_out]
-    key = tuple(sorted(map(id, rest)))
-    if key not in known:
-        terms = [(share * one.pooled[0], one.pooled[1]) for one in rest]
-        found = add_exactly(terms) if exact else add(terms)
-        if found is None:
-            return None
-        known[key] = found
-    return known[key]
 
 
 def rule(market: Market, *, exact: bool | None = None) -> Rule:
@@ -309,15 +251,21 @@ def rule(market: Market, *, exact: bool | None = None) -> Rule:
 
 
 def _rule(buyers: tuple[Virtual, ...], numbers: tuple[Any, ...], ex_post: bool, tie: float) -> Rule | None:
+    """The rule, sums of alike buyers' virtual values added once; None if fractions are too many."""
     level, alpha, share = numbers
     known: dict[tuple[int, ...], Sums] = {}
     others = []
     for k in range(len(buyers)):
-        added = _add(buyers, share, (k,), exact=not tie, known=known)
-        if added is None:
-            return None
-        others.append(added)
-    return Rule(buyers, tuple(others), level, alpha, share, ex_post, tie, known)
+        rest = [one for j, one in enumerate(buyers) if j != k]
+        key = tuple(sorted(map(id, rest)))
+        if key not in known:
+            terms = [(share * one.pooled[0], one.pooled[1]) for one in rest]
+            added = add(terms) if tie else add_exactly(terms)
+            if added is None:
+                return None
+            known[key] = added
+        others.append(known[key])
+    return Rule(buyers, tuple(others), level, alpha, share, ex_post, tie)
 
 
 def refuse(market: Market) -> None:
@@ -387,34 +335,6 @@ def experiment(prior: NumberArray, x: NumberArray) -> NumberArray:
 # Answers -----------------------------------------------------------------------------------------------------------------
 
 
-def mechanism(market: Market, found: Rule) -> dict[str, Any]:
-    """The rule as a mechanism file holds it; with few profiles, every chance and payment too.
-
-    Returns
-    -------
-    dict
-        ``virtual-values`` [buyer][type]; ``thresholds`` [buyer]: [c_i, fraction told right there] (Bayesian). With at most
-        `LISTED` profiles ``told-right`` [buyer][type of buyer 1]...[type of buyer n], and ``payments``: [buyer][own type], or ex
-        post [buyer][type of buyer 1]...[type of buyer n]. With more ``chance-right`` and ``expected-payments`` [buyer][own type].
-    """
-    places = [one.place for one in found.buyers]
-    made: dict[str, Any] = {
-        "virtual-values": [floats(one.ironed)[place].tolist() for one, place in zip(found.buyers, places, strict=True)]
-    }
-    if not found.ex_post:
-        made["thresholds"] = [[float(c), float(part)] for c, part in found.thresholds]
-    if market.profiles <= LISTED:
-        right, paid = told_and_paid(found)
-        every = np.ix_(*places)
-        made["told-right"] = [floats(x)[every].tolist() for x in right]
-        made["payments"] = [floats(t)[every if found.ex_post else places[i]].tolist() for i, t in enumerate(paid)]
-    else:
-        each = {id(one): found.interim(i) for i, one in {id(one): (i, one) for i, one in enumerate(found.buyers)}.values()}
-        made["chance-right"] = [each[id(one)][0][one.place].tolist() for one in found.buyers]
-        made["expected-payments"] = [payments(floats(one.value), each[id(one)][1])[one.place].tolist() for one in found.buyers]
-    return made
-
-
 def told_and_paid(found: Rule) -> tuple[list[NumberArray], list[NumberArray]]:
     """The rule written out.
 
@@ -438,51 +358,3 @@ def told_and_paid(found: Rule) -> tuple[list[NumberArray], list[NumberArray]]:
                 net = np.tensordot(net, found.buyers[j].weight, axes=(j, 0))
         paid.append(payments(one.value, net))
     return right, paid
-
-
-def solve_finite(market: Market, options: Options | None = None) -> Answer:
-    """The optimum of finitely many types by virtual values.
-
-    Parameters
-    ----------
-    market : Market
-        With a common prior.
-    options : Options, optional
-        ``exact`` is used: in fractions, or an error.
-
-    Returns
-    -------
-    Answer
-        With `mechanism`, and ``revenue``, summed over buyers.
-
-    Raises
-    ------
-    ModelError
-        As `rule`.
-    """
-    start = time.perf_counter()
-    options = options or Options()
-    found = rule(market, exact=options.exact or None)
-    value = found.revenue
-    exact = None
-    if found.tie:
-        slip = ROUNDING * float(market.scale) * len(found.buyers)
-        lower, upper = float(value) - found.excess - slip, float(value) + slip
-        note = f"in floats, within {upper - lower:.1e}"
-        if found.excess:
-            note += "; sums of virtual values on a lattice, chances and payments to its step"
-    else:
-        lower, upper = around(value)
-        exact = value if options.exact or value.denominator <= READABLE else None
-        note = "in fractions"
-    gap = (upper - lower) / max(float(market.scale), abs(upper))
-    return Answer(
-        status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
-        mechanism=mechanism(market, found),
-        quantities={"revenue": float(value) if exact is not None or not found.tie else (lower + upper) / 2},
-        certificate=Certificate(lower, upper, gap),
-        exact=exact,
-        method="virtual-values",
-        notes=(f"virtual values, ironed, and thresholds, without a program: {note}",),
-        run={"seconds": time.perf_counter() - start},
-    )

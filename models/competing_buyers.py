@@ -32,45 +32,72 @@ References
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from optmarket import highs
+from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
+from optmarket.models import _competing_buyers_cells as cells
 from optmarket.models import _competing_buyers_continuum as continuum
 from optmarket.models import _competing_buyers_general as general
+from optmarket.models import _competing_buyers_optimum as optimum
 from optmarket.models import _competing_buyers_reduced as reduced
 from optmarket.models import _competing_buyers_report as report
 from optmarket.models import _competing_buyers_virtual as virtual
+from optmarket.models._competing_buyers_curve import Curve
 from optmarket.models._competing_buyers_market import Market, Params
-from optmarket.models._competing_buyers_plot import plot
+from optmarket.models._competing_buyers_plot import draw
 from optmarket.models._competing_buyers_report import Mechanism
-from optmarket.models._competing_buyers_view import UNITS, quantities
+from optmarket.models._competing_buyers_scores import Scores
+from optmarket.models._competing_buyers_view import UNITS, Judged, assess, quantities
 from optmarket.numbers import floats
 from optmarket.program import LinearProgram
 from optmarket.registry import ModelSpec
-from optmarket.solution import Answer, Audit, Certificate, Claim, Options
+from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Solution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["MODEL", "Market", "Mechanism", "Params", "audit", "plot", "program", "solve", "tables", "theory"]
 
 
-def market_of(params: Params) -> Market:
-    """The finite market of some parameters.
+def market_of(params: Params, mechanism: Mapping[str, Any] | None = None) -> tuple[Market, dict[str, Any]]:
+    """The market, finite or with the cells that a mechanism has, and the rest of that mechanism.
 
     Raises
     ------
-    ModelError
-        If types are not finitely many.
+    InstanceError
+        If the cells do not fit.
     """
-    for k, buyer in enumerate(params.buyers):
-        if buyer.on_continuum:
-            raise ModelError("is a whole distribution, which is not solved yet: give grid", field=f"params.buyers[{k}]")
-    return Market.of(params)
+    if params.on_continuum:
+        return cells.read(params, mechanism or {})
+    return Market.of(params), dict(mechanism or {})
+
+
+def read(params: Params, mechanism: Mapping[str, Any]) -> tuple[Market, Judged]:
+    """A market and a mechanism for it, checked.
+
+    Parameters
+    ----------
+    params : Params
+    mechanism : mapping
+        Experiments and payments at every profile, see `Mechanism.read`, or a rule, see `Scores.read`; for whole distributions
+        with ``cells``, see `_competing_buyers_cells.market`.
+
+    Raises
+    ------
+    InstanceError
+        With the field that does not fit.
+    """
+    market, rest = market_of(params, mechanism)
+    return market, Scores.read(market, rest) if "scores" in rest else Mechanism.read(market, rest)
 
 
 def form(params: Params) -> str:
@@ -81,8 +108,10 @@ def form(params: Params) -> str:
 
 
 def program(params: Params, *, exact: bool = False) -> LinearProgram | None:
-    """The market's linear program: the reduced one if it is asked for or would do, else the general one."""
-    market = market_of(params)
+    """The market's linear program: the reduced one if it is asked for or would do, else the general one; none of a continuum."""
+    if params.on_continuum:
+        return None
+    market = Market.of(params)
     return general.build(market, exact=exact) if form(params) == "general" else reduced.build(market, exact=exact)
 
 
@@ -98,30 +127,29 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     Raises
     ------
     ModelError
-        If a form is not valid for the market, or does not fit in memory; if there are more profiles than are written out.
+        If a form is not valid for the market, or does not fit in memory.
     SolverError
         If the solver gives no answer, or with ``exact`` none that is exactly optimal.
     """
     options = options or Options()
-    market, how = market_of(params), form(params)
-    if how == "general":
-        answer = general.solve(market, options)
-        why = "types have beliefs of their own" if params.prior is None else "as asked"
-        return replace(answer, method=f"{answer.method}, general form", notes=(f"general program: {why}", *answer.notes))
-    if market.profiles > virtual.LISTED:
-        raise ModelError(
-            f"make {market.profiles:,} profiles of types; at most {virtual.LISTED:,} are written out: use fewer types",
-            field="params.buyers",
+    how = form(params)
+    if how == "virtual-values":
+        if options.method != "auto":
+            raise ModelError(f"virtual values take no method {options.method!r}: leave it out, or ask for another formulation")
+        return (
+            optimum.solve_continuum(params, options) if params.on_continuum else optimum.solve_finite(Market.of(params), options)
         )
-    return _by_values(market, options) if how == "virtual-values" else _reduced(market, options)
-
-
-def _by_values(market: Market, options: Options) -> Answer:
-    if options.method != "auto":
-        raise ModelError(f"virtual values take no method {options.method!r}: leave it out, or ask for another formulation")
-    answer = virtual.solve_finite(market, options)
-    mechanism = told(market, answer.mechanism)
-    return replace(answer, mechanism=mechanism.as_json(), quantities=quantities(market, mechanism.views(market)))
+    if params.on_continuum:
+        k = next(k for k, buyer in enumerate(params.buyers) if buyer.on_continuum)
+        raise ModelError(
+            "is a whole distribution, which takes virtual values: leave formulation out, or give grid",
+            field=f"params.buyers[{k}]",
+        )
+    if how == "reduced":
+        return _reduced(Market.of(params), options)
+    answer = general.solve(Market.of(params), options)
+    why = "types have beliefs of their own" if params.prior is None else "as asked"
+    return replace(answer, method=f"{answer.method}, general form", notes=(f"general program: {why}", *answer.notes))
 
 
 def _reduced(market: Market, options: Options) -> Answer:
@@ -156,24 +184,58 @@ def told(market: Market, rule: Mapping[str, Any]) -> Mechanism:
 
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
-    """What a mechanism does to buyers as they are: see `_competing_buyers_report.audit`."""
-    return report.audit(market_of(params), mechanism)
+    """What a mechanism does to buyers as they are, from values and beliefs alone: see `_competing_buyers_view.assess`.
+
+    Raises
+    ------
+    InstanceError
+        If the mechanism does not fit the market.
+    """
+    return assess(*read(params, mechanism))
 
 
 def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """Buyers, their types, and for two buyers of few types each profile."""
-    return report.tables(market_of(params), mechanism)
+    """Buyers, their types, and for two buyers of few types each profile: see `_competing_buyers_report.tables`."""
+    market, judged = read(params, mechanism)
+    rule: report.Rule | None = None
+    if isinstance(judged, Scores):
+        rule = [(judged.score[g], judged.up_to(market, g)) for g in range(len(market.groups))]
+    elif params.prior is not None and not params.on_continuum:
+        rule = optimum.up_to(market)
+    return report.tables(market, judged, rule)
+
+
+def plot(params: Params, solution: Solution) -> Figure:
+    """The chance of being told right, drawn: see `_competing_buyers_plot.draw`."""
+    values = [buyer.value if buyer.on_continuum else None for buyer in params.buyers]
+    curves = [Curve(value.law) if isinstance(value, Distribution) else None for value in values]
+    return draw(solution, *read(params, solution.mechanism), curves)
 
 
 def theory(params: Params) -> list[Claim]:
     """What is known without a program.
 
-    With a common prior the optimum by virtual values; and if all distributions are cut into cells that count as their lower ends,
-    or all as their upper ends, that of the whole distributions, which is a bound.
+    With a common prior the optimum by virtual values; of whole distributions what cells earn whose values count as their lower
+    ends, and as their upper ends, which are bounds; and if all distributions are cut into such cells, the whole ones' optimum.
     """
-    if params.prior is None or params.on_continuum:
+    if params.prior is None:
         return []
-    found = virtual.rule(market_of(params))
+    if params.on_continuum:
+        return [
+            Claim(
+                "revenue",
+                repr(float(virtual.rule(market).revenue)),
+                relation,
+                "analytic",
+                f"values counted as the {side} ends of cells",
+                1e-8,
+            )
+            for relation, side, market in (
+                ("lower", "lower", optimum.ends(params)),
+                ("upper", "upper", optimum.ends(params, upper=True)),
+            )
+        ]
+    found = virtual.rule(Market.of(params))
     claims = [Claim("revenue", repr(float(found.revenue)), "eq", "analytic", "virtual values, ironed, and thresholds", 1e-8)]
     rules = {buyer.grid.rule if buyer.grid else "none" for buyer in params.buyers}
     if rules in ({"lower"}, {"upper"}):
@@ -185,6 +247,12 @@ def theory(params: Params) -> list[Claim]:
         source = f"optimum of the whole distributions, {value:.9g}"
         claims.append(Claim("revenue", repr(high if side == "upper" else low), side, "analytic", source, 1e-8))
     return claims
+
+
+def _rounded(bound: float, relation: str) -> str:
+    """A bound in nine decimals, outwards."""
+    away = math.floor if relation == "lower" else math.ceil
+    return f"{away(bound * 1e9) / 1e9:.9f}"
 
 
 MODEL = ModelSpec(

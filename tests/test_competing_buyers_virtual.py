@@ -11,12 +11,19 @@ import pytest
 
 from optmarket import highs
 from optmarket.errors import ModelError
+from optmarket.models import _competing_buyers_cells as cells
 from optmarket.models import _competing_buyers_continuum as continuum
+from optmarket.models import _competing_buyers_optimum as optimum
 from optmarket.models import _competing_buyers_reduced as reduced
+from optmarket.models import _competing_buyers_scores as scores
 from optmarket.models import _competing_buyers_sums as sums
 from optmarket.models import _competing_buyers_virtual as virtual
+from optmarket.models._competing_buyers_curve import Curve
 from optmarket.models._competing_buyers_market import Market, Params
-from optmarket.solution import Options
+from optmarket.models._competing_buyers_report import Mechanism
+from optmarket.models._competing_buyers_view import assess
+from optmarket.numbers import floats
+from optmarket.solution import Options, Status
 
 UNIFORM = {"dist": "uniform"}
 EXPONENTIAL = {"dist": "expon"}
@@ -79,7 +86,7 @@ def test_forms_agree(seed: int) -> None:
     program = reduced.build(market)
     assert highs.solve(program).bound * program.unit == pytest.approx(float(found.revenue), abs=1e-9)
     assert float(virtual.rule(market, exact=False).revenue) == pytest.approx(float(found.revenue), abs=1e-11)
-    # the mechanism written out earns as much, keeps the constraints, and its means are those computed by sums
+    # the mechanism written out earns as much and keeps the constraints, and so does the rule by scores, judged by sums
     right, paid = virtual.told_and_paid(found)
     chance = np.array(F(1), dtype=object)
     for one in found.buyers:
@@ -90,14 +97,24 @@ def test_forms_agree(seed: int) -> None:
         others = tuple(j for j in range(len(found.buyers)) if j != i)
         mean = (right[i] * chance).sum(axis=others) / one.weight
         assert all(mean >= found.level)
-        told, net = found.interim(i)
-        assert told == pytest.approx(mean.astype(float), abs=1e-12)
-        assert all(np.diff(net) >= -1e-12)
-        if market.ex_post:
-            assert right[i].min() >= found.level
-        else:
-            assert virtual.payments(one.value.astype(float), net) == pytest.approx(paid[i].astype(float), abs=1e-11)
+        assert not market.ex_post or right[i].min() >= found.level
     assert earned == found.revenue
+    kinds = {id(kind): one for kind, one in zip(market.buyers, found.buyers, strict=True)}
+    made = [kinds[id(kind)] for kind, _ in market.groups]
+    by_scores = scores.Scores.optimal(market, [floats(one.ironed)[one.place] for one in made])
+    listed = optimum.mechanism(market, found)
+    assert isinstance(listed, Mechanism)
+    judged, plain = assess(market, by_scores), assess(market, listed)
+    assert judged.worst < 1e-12
+    assert judged.quantities["revenue"] == pytest.approx(float(found.revenue), abs=1e-11)
+    if all(sums_.value.size == np.unique(floats(sums_.value).round(9)).size for sums_ in found.others) and not ties(found):
+        assert judged.quantities == pytest.approx(plain.quantities, abs=1e-10)
+
+
+def ties(found: virtual.Rule) -> bool:
+    """Whether some virtual value equals a sum of rivals': then one may be told right or not."""
+    pairs = zip(found.buyers, found.others, strict=True)
+    return any(np.isin(floats(one.ironed).round(9), floats(rest.value).round(9)).any() for one, rest in pairs)
 
 
 def test_multipliers_are_the_mass_above() -> None:
@@ -116,7 +133,7 @@ def test_multipliers_are_the_mass_above() -> None:
 def test_two_values(alpha: Any, ex_post: Any, bayesian: Any) -> None:
     buyers = [{"count": 2, "types": types([1, 2])}]
     for ic, value in (("ex-post", ex_post), ("bayesian", bayesian)):
-        answer = virtual.solve_finite(Market.of(params(buyers, alpha, ic)))
+        answer = optimum.solve_finite(Market.of(params(buyers, alpha, ic)), Options())
         assert answer.exact == value
         assert answer.certificate.lower == answer.certificate.upper == value
 
@@ -133,10 +150,10 @@ def test_ironing_pools_adjacent_violators() -> None:
 def test_types_without_weight_or_alike_change_nothing() -> None:
     plain = [{"count": 2, "types": types([1, 2])}]
     odd = [{"count": 2, "types": types([2, 1, 0, 2, 7], ["1/4", "1/2", 0, "1/4", 0])}]
-    one, other = (virtual.solve_finite(Market.of(params(buyers))) for buyers in (plain, odd))
+    one, other = (optimum.solve_finite(Market.of(params(buyers)), Options()) for buyers in (plain, odd))
     assert one.exact == other.exact
-    told = np.array(other.mechanism["told-right"])
-    assert told.shape == (2, 5, 5)
+    told = np.array(other.mechanism["experiments"])
+    assert told.shape == (2, 5, 5, 2, 2)
     assert np.array_equal(told[:, 0], told[:, 3])
 
 
@@ -201,7 +218,7 @@ def test_lowest_value_above_nothing() -> None:
 def test_three_buyers_whose_virtual_values_fall_without_bound() -> None:
     given = params([{"count": 3, "value": {"dist": "beta", "a": 2, "b": 2}}], 1)
     found, lower, upper = continuum.revenue(given)
-    below = float(virtual.rule(continuum.tabulated(given, 150), exact=False).revenue)
+    below = float(virtual.rule(optimum.ends(given, 150), exact=False).revenue)
     assert lower <= found <= upper < lower + 1e-5
     assert below < found < below + 2e-5
 
@@ -211,7 +228,7 @@ def test_irregular_density() -> None:
     for ic, value in (("bayesian", 0.1698477), ("ex-post", 0.1140905)):
         assert continuum.revenue(params(given, ic=ic))[0] == pytest.approx(value, abs=6e-8)
     law = params(given).each[0].value.law  # type: ignore[union-attr]
-    ((low, high, level),) = continuum.Curve(law).ironed
+    ((low, high, level),) = Curve(law).ironed
     root = math.sqrt(5)
     assert (low, high, level) == pytest.approx(((7 - root) / 20, (11 - root) / 20, (3 - root) / 10), abs=1e-12)
 
@@ -229,7 +246,7 @@ def test_grids_close_in(law: dict[str, Any], ic: str) -> None:
     given = params([{"count": 2, "value": law}], ic=ic, th="3/5")
     found = continuum.revenue(given)[0]
     coarse, fine = (
-        [float(virtual.rule(continuum.tabulated(given, size, upper=upper), exact=False).revenue) for upper in (False, True)]
+        [float(virtual.rule(optimum.ends(given, size, upper=upper), exact=False).revenue) for upper in (False, True)]
         for size in (40, 80)
     )
     assert coarse[0] < found < coarse[1]
@@ -238,15 +255,38 @@ def test_grids_close_in(law: dict[str, Any], ic: str) -> None:
     assert (fine[1] - found) > 0.4 * (coarse[1] - found)  # upper edges: of first
 
 
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize(
+    "buyers",
+    [
+        [{"count": 2, "value": UNIFORM}],
+        [{"count": 2, "value": EXPONENTIAL}],
+        [{"value": UNIFORM}, {"value": {"dist": "uniform", "loc": 1, "scale": 2}}],
+        [{"count": 2, "value": IRREGULAR}],
+        [{"count": 3, "value": {"dist": "beta", "a": 2, "b": 3}}],
+        [{"count": 4, "value": UNIFORM}, {"count": 2, "value": {"dist": "lognorm", "s": 1}}],
+        [{"count": 2, "value": {"dist": "pareto", "b": 3}}],
+    ],
+    ids=["uniform", "exponential", "unlike", "irregular", "three", "six", "pareto"],
+)
+def test_the_mechanism_of_whole_distributions_earns_the_optimum(buyers: list[dict[str, Any]], ic: str) -> None:
+    given = params(buyers, "3/2", ic, "3/5")
+    answer = optimum.solve_continuum(given, Options(gap=1e-4))
+    assert answer.status is Status.OPTIMAL
+    assert answer.certificate.lower <= answer.quantities["revenue"] <= answer.certificate.upper
+    market, rest = cells.read(given, answer.mechanism)
+    judged = assess(market, scores.Scores.read(market, rest))
+    assert judged.worst < 1e-9 * judged.unit
+    assert judged.quantities["revenue"] <= answer.certificate.upper
+    assert judged.quantities["revenue"] == pytest.approx(answer.quantities["revenue"], abs=1e-7 * judged.unit)
+
+
 def test_continuum_answer() -> None:
-    answer = continuum.solve_continuum(params([{"count": 2, "value": EXPONENTIAL}]))
+    answer = optimum.solve_continuum(params([{"count": 2, "value": EXPONENTIAL}]), Options())
     assert answer.status == "optimal"
     assert answer.quantities["revenue"] == pytest.approx(0.632494885267, abs=1e-11)
-    values, told = (np.array(answer.mechanism[name][0]) for name in ("values", "chance-right"))
-    assert all(np.diff(values) > 0) and all(np.diff(told) >= -1e-12)
-    assert told[0] == pytest.approx(0.5, abs=1e-9)
     with pytest.raises(ModelError, match="leave exact out"):
-        continuum.solve_continuum(params([{"count": 2, "value": UNIFORM}]), Options(exact=True))
+        optimum.solve_continuum(params([{"count": 2, "value": UNIFORM}]), Options(exact=True))
 
 
 def test_refused_without_a_prior() -> None:

@@ -1,0 +1,127 @@
+"""Whole distributions in cells: a mechanism for finitely many reports is one for all types, and is judged at the cells' ends.
+
+All types of a cell make one report. What a deviation brings is convex in the type, and so is opting out, while obeying is linear:
+if neither end of a cell gains by a deviation, no type between them does. Two types at the ends, weighted so that mass and mean
+are the cell's, therefore stand for all of it, exactly.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from optmarket.distributions import Distribution
+from optmarket.errors import InstanceError
+from optmarket.laws import Law, PiecewiseLinear
+from optmarket.models._competing_buyers_market import Buyer, Kind, Market, Params
+from optmarket.models._competing_buyers_report import numbers_of
+from optmarket.numbers import floats
+from optmarket.program import FloatArray
+
+OPEN = 64  # the upper end of the last cell of a law without end, in its mean's distances from its lower end
+RARE = 8  # a value this many times the mean counts as large where values have no end
+
+
+def law_of(buyer: Buyer) -> Law:
+    """The distribution of a buyer's values or beliefs."""
+    given = buyer.value if isinstance(buyer.value, Distribution) else buyer.belief
+    assert given is not None
+    return given.law
+
+
+def market(params: Params, cells: Sequence[FloatArray]) -> Market:
+    """The market with a report for each cell.
+
+    Parameters
+    ----------
+    params : Params
+    cells : sequence of array, shape (K,)
+        For each entry of ``buyers`` the lower ends of its cells, increasing, the first that of the support; empty for one with
+        finitely many types.
+
+    Returns
+    -------
+    Market
+        With two types for each cell, its ends.
+    """
+    kinds = [
+        _kind(params, buyer, lower) if buyer.on_continuum else Kind.of(buyer, params.prior)
+        for buyer, lower in zip(params.buyers, cells, strict=True)
+    ]
+    typical = (min(max(kind.value), RARE * sum(kind.weight * kind.value, Fraction(0))) for kind in kinds)
+    return Market.of(params, kinds, max(typical))
+
+
+def _kind(params: Params, buyer: Buyer, lower: FloatArray) -> Kind:
+    law = law_of(buyer)
+    last = law.support[1] if isinstance(law, PiecewiseLinear) else law.end_of_floats[1]
+    edges = [Fraction(x) for x in lower.tolist()]
+    found = law.cells([*edges, max(Fraction(last), edges[-1])])
+    total = sum((mass for mass, _ in found), Fraction(0))
+    weight, point = [], []
+    for (low, high), (mass, moment) in zip(itertools.pairwise([*edges, last]), found, strict=True):
+        mean = min(max(moment / mass, low), high) if mass else low
+        if high == last and not isinstance(law.support[1], Fraction):
+            high = low + OPEN * (mean - low)
+        part = (mean - low) / (high - low) if high > low else Fraction(0)
+        weight += [mass / total * (1 - part), mass / total * part]
+        point += [low, high]
+    points = np.array(point, dtype=object)
+    if params.prior is None:
+        worth = Fraction(1) if buyer.value is None else buyer.value
+        values, beliefs = np.full(len(points), worth, dtype=object), np.stack([points, 1 - points], axis=1)
+    else:
+        values, beliefs = points, np.tile(np.array(params.prior, dtype=object), (len(points), 1))
+    names = tuple(f"{float(low):.6g}" for low in edges for _ in range(2))
+    return Kind(np.array(weight, dtype=object), values, beliefs, names, np.repeat(np.arange(len(edges)), 2))
+
+
+def read(params: Params, data: Mapping[str, Any]) -> tuple[Market, dict[str, Any]]:
+    """The market with the cells that a mechanism file names, and the rest of the file.
+
+    Parameters
+    ----------
+    params : Params
+    data : mapping
+        With ``cells[entry of buyers]``: lower ends, as `market` takes them.
+
+    Raises
+    ------
+    InstanceError
+        With the field that does not fit.
+    """
+    rest = {name: given for name, given in data.items() if name != "cells"}
+    if "cells" not in data:
+        raise InstanceError("is missing; for a whole distribution a mechanism says which types make one report", field="cells")
+    given = data["cells"]
+    if not isinstance(given, (list, tuple)):
+        raise InstanceError("must be a list with one list of numbers for each entry of buyers", field="cells")
+    cells = numbers_of(data, "cells", [len(one) if isinstance(one, (list, tuple)) else 0 for one in given], "numbers")
+    if len(cells) != len(params.buyers):
+        raise InstanceError(
+            f"lists {len(cells)}; must have one list for each of {len(params.buyers)} entries of buyers", field="cells"
+        )
+    for g, (lower, buyer) in enumerate(zip(cells, params.buyers, strict=True)):
+        field = f"cells[{g}]"
+        if not buyer.on_continuum:
+            if len(lower):
+                raise InstanceError("must be empty: this buyer has finitely many types", field=field)
+            continue
+        law = law_of(buyer)
+        first, last = (float(x) for x in (law.support if isinstance(law, PiecewiseLinear) else law.end_of_floats))
+        if not len(lower) or lower[0] != first:
+            raise InstanceError(f"must begin with {first!r}, the lowest of all", field=field)
+        if (np.diff(lower) <= 0).any() or lower[-1] >= last:
+            raise InstanceError(f"must be lower ends of cells, increasing, below {last!r}", field=field)
+    return market(params, cells), rest
+
+
+def even(law: Law, size: int) -> FloatArray:
+    """Lower ends of cells of equal length, of bounded support."""
+    low, high = law.support
+    assert isinstance(low, Fraction) and isinstance(high, Fraction)
+    return floats(np.array([low + (high - low) * Fraction(k, size) for k in range(size)], dtype=object))

@@ -1,0 +1,232 @@
+"""Answers by virtual values, without a program: of finitely many types, and of whole distributions."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+
+import numpy as np
+
+from optmarket.distributions import Distribution
+from optmarket.errors import ModelError
+from optmarket.models import _competing_buyers_cells as cells
+from optmarket.models import _competing_buyers_continuum as continuum
+from optmarket.models._competing_buyers_curve import Curve, nodes
+from optmarket.models._competing_buyers_market import Buyer, Market, Params
+from optmarket.models._competing_buyers_report import Mechanism
+from optmarket.models._competing_buyers_scores import Scores
+from optmarket.models._competing_buyers_view import Judged, quantities
+from optmarket.models._competing_buyers_virtual import LISTED, Rule, Virtual, experiment, rule, told_and_paid
+from optmarket.numbers import around, floats
+from optmarket.program import FloatArray
+from optmarket.solution import Answer, Certificate, Options, Status
+
+ROUNDING = 1e-12  # of sums of floats, relative to the payoffs at stake
+READABLE = 10**12
+FIRST, MOST = 250, 2000  # cells of equal mass, and as many of equal length
+TINY = 1e-18  # mass of a cell that is left out
+RARE, RARER = 1e-6, 1e-9  # mass of types whose virtual values are cut below, and above
+LOSS = 5e-8  # of the payoffs at stake: what cells may cost
+
+
+def mechanism(market: Market, found: Rule) -> Judged:
+    """The rule at every profile if they are few, else by scores."""
+    if market.profiles > LISTED:
+        kinds = {id(kind): one for kind, one in zip(market.buyers, found.buyers, strict=True)}
+        made = (kinds[id(kind)] for kind, _ in market.groups)
+        return Scores.optimal(market, [floats(one.ironed)[one.place] for one in made])
+    places = [one.place for one in found.buyers]
+    right, paid = told_and_paid(found)
+    every = np.ix_(*places)
+    assert market.prior is not None
+    prior = floats(market.prior)
+    return Mechanism(
+        tuple(experiment(prior, floats(x)[every]) for x in right),
+        tuple(floats(t)[every if found.ex_post else places[i]] for i, t in enumerate(paid)),
+    )
+
+
+def up_to(market: Market) -> list[tuple[FloatArray, FloatArray]]:
+    """Of each kind of buyer and by type: virtual values, and up to which S the optimum tells right.
+
+    Parameters
+    ----------
+    market : Market
+        Finite, with a common prior.
+    """
+    found = rule(market, exact=False)
+    first = {id(kind): i for i, kind in reversed(list(enumerate(market.buyers)))}
+    made = []
+    for i in first.values():
+        one = found.buyers[i]
+        phi = floats(one.ironed)[one.place]
+        made.append((phi, phi if market.ex_post else np.maximum(phi, float(found.thresholds[i][0]))))
+    return made[::-1]
+
+
+def solve_finite(market: Market, options: Options) -> Answer:
+    """The optimum of finitely many types by virtual values.
+
+    Parameters
+    ----------
+    market : Market
+        With a common prior.
+    options : Options
+        ``exact`` is used: in fractions, or an error.
+
+    Raises
+    ------
+    ModelError
+        As `rule`.
+    """
+    start = time.perf_counter()
+    found = rule(market, exact=options.exact or None)
+    value = found.revenue
+    exact = None
+    if found.tie:
+        slip = ROUNDING * float(market.scale) * len(found.buyers)
+        lower, upper = float(value) - found.excess - slip, float(value) + slip
+        note = f"in floats, within {upper - lower:.1e}"
+    else:
+        lower, upper = around(value)
+        exact = value if options.exact or value.denominator <= READABLE else None
+        note = "in fractions"
+    made = mechanism(market, found)
+    seen = quantities(market, made.views(market))
+    if found.excess:  # sums on a lattice: what the mechanism earns is a bound too
+        lower = min(max(lower, seen["revenue"] - slip), upper)
+    best = float(value) if not found.tie else min(max(seen["revenue"], lower), upper)
+    gap = (upper - lower) / max(float(market.scale), abs(upper))
+    return Answer(
+        status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
+        mechanism=made.as_json(),
+        quantities={**seen, "revenue": best},
+        certificate=Certificate(lower, upper, gap),
+        exact=exact,
+        method="virtual-values",
+        notes=(f"virtual values, ironed, and thresholds, without a program: {note}",),
+        run={"seconds": time.perf_counter() - start},
+    )
+
+
+def solve_continuum(params: Params, options: Options) -> Answer:
+    """The optimum of whole distributions of values by virtual values.
+
+    The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 5e-8 of the
+    payoffs at stake, or for about 4,000.
+
+    Parameters
+    ----------
+    params : Params
+        With a prior.
+    options : Options
+        ``gap`` is used; ``exact`` is refused.
+
+    Raises
+    ------
+    ModelError
+        If there is no common prior, or an exact proof is asked for.
+    """
+    start = time.perf_counter()
+    if options.exact:
+        raise ModelError(
+            "gives a continuum of values, whose revenue is computed in floats; leave exact out", field="params.buyers"
+        )
+    value, lower, upper = continuum.revenue(params)
+    size = FIRST
+    while True:
+        market, edges, made = in_cells(params, size)
+        seen = quantities(market, made.views(market))
+        if size >= MOST or value - seen["revenue"] <= LOSS * float(market.scale):
+            break
+        size *= 2
+    scale = float(market.scale)
+    lower = min(max(lower, seen["revenue"] - ROUNDING * scale), upper)
+    best = min(max(value, lower), upper)
+    gap = (upper - lower) / max(scale, abs(upper))
+    how = "quadrature" if len(market.buyers) == 2 else "sums of virtual values on a lattice, extrapolated within bounds"
+    return Answer(
+        status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
+        mechanism={"cells": [each.tolist() for each in edges], **made.as_json()},
+        quantities={**seen, "revenue": best},
+        certificate=Certificate(lower, upper, gap),
+        method="virtual-values",
+        notes=(
+            f"all values: virtual values, ironed, and thresholds, by {how}; within {upper - lower:.1e}, in floats",
+            f"the mechanism has {max(map(len, edges)):,} cells of values and earns {best - seen['revenue']:.1e} less",
+        ),
+        run={"seconds": time.perf_counter() - start},
+    )
+
+
+def ends(params: Params, size: int = 50, *, upper: bool = False) -> Market:
+    """The market with each value of a whole distribution lowered, or raised, to an end of its cell: a bound on revenue.
+
+    Parameters
+    ----------
+    params : Params
+    size : int
+        As `in_cells`.
+    upper : bool
+        Raise values.
+    """
+    buyers = []
+    for buyer in params.buyers:
+        if not isinstance(buyer.value, Distribution) or not buyer.on_continuum:
+            buyers.append(buyer)
+            continue
+        curve = Curve(buyer.value.law)
+        edges = nodes(curve.law, size)
+        mass = -np.diff(curve.above(edges))
+        some = mass > TINY
+        exact = [Fraction(x) for x in mass[some].tolist()]
+        total = sum(exact, Fraction(0))
+        points = (edges[1:] if upper else edges[:-1])[some].tolist()
+        types = [{"weight": w / total, "value": x} for w, x in zip(exact, points, strict=True)]
+        buyers.append(Buyer.model_validate({"count": buyer.count, "types": types}))
+    return Market.of(params.model_copy(update={"buyers": tuple(buyers)}))
+
+
+def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Scores]:
+    """The best rule for values that count as the lower ends of cells: the market, the ends, and the rule.
+
+    Parameters
+    ----------
+    params : Params
+        With a prior.
+    size : int
+        Cells of equal mass, and about as many again of equal length or in an unbounded tail.
+    """
+    assert params.prior is not None
+    edges, virtual = [], []
+    several = sum(buyer.count for buyer in params.buyers) > 2
+    for buyer in params.buyers:
+        if not isinstance(buyer.value, Distribution) or buyer.grid is not None:
+            edges.append(np.zeros(0))
+            virtual.append(np.zeros(0))
+            continue
+        curve = Curve(buyer.value.law)
+        # where the rule bends, cells begin
+        bends = [end for low, high, _ in curve.ironed for end in (low, high)]
+        bends += curve.quantiles(np.array([float(max(params.prior))])).tolist()
+        ends = nodes(curve.law, size)
+        ends = np.union1d(ends, [x for x in bends if ends[0] < x < ends[-1]])
+        mass = -np.diff(curve.above(ends))
+        some = np.flatnonzero(mass > TINY)
+        some[0] = 0
+        one = Virtual.from_values(ends[some], mass[some] / mass[some].sum())
+        edges.append(one.value)
+        virtual.append(_cut(one) if several else one.ironed)
+    market = cells.market(params, edges)
+    for g, (kind, _) in enumerate(market.groups):
+        if not len(virtual[g]):
+            listed = Virtual.of(kind)
+            virtual[g] = floats(listed.ironed)[listed.place]
+    return market, edges, Scores.optimal(market, virtual)
+
+
+def _cut(one: Virtual) -> FloatArray:
+    """Virtual values but for the rarest, which may be without bound: what they are beyond hardly matters, and sums get finer."""
+    levels = np.cumsum(one.weight)
+    low, high = np.searchsorted(levels, [RARE, 1 - RARER])
+    return np.clip(one.ironed, one.ironed[low], one.ironed[min(high, len(levels) - 1)])
