@@ -224,7 +224,7 @@ def theory(params: Params) -> list[Claim]:
         return [
             Claim(
                 "revenue",
-                repr(float(virtual.rule(market).revenue)),
+                _rounded(float(virtual.rule(market).revenue), relation),
                 relation,
                 "analytic",
                 f"values counted as the {side} ends of cells",
@@ -245,7 +245,7 @@ def theory(params: Params) -> list[Claim]:
             buyer["grid"] = None
         value, low, high = continuum.revenue(Params.model_validate(whole))
         source = f"optimum of the whole distributions, {value:.9g}"
-        claims.append(Claim("revenue", repr(high if side == "upper" else low), side, "analytic", source, 1e-8))
+        claims.append(Claim("revenue", _rounded(high if side == "upper" else low, side), side, "analytic", source, 1e-8))
     return claims
 
 
