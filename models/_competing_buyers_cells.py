@@ -7,7 +7,6 @@ are the cell's, therefore stand for all of it, exactly.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -58,26 +57,38 @@ def market(params: Params, cells: Sequence[FloatArray]) -> Market:
 
 def _kind(params: Params, buyer: Buyer, lower: FloatArray) -> Kind:
     law = law_of(buyer)
-    last = law.support[1] if isinstance(law, PiecewiseLinear) else law.end_of_floats[1]
-    edges = [Fraction(x) for x in lower.tolist()]
-    found = law.cells([*edges, max(Fraction(last), edges[-1])])
-    total = sum((mass for mass, _ in found), Fraction(0))
-    weight, point = [], []
-    for (low, high), (mass, moment) in zip(itertools.pairwise([*edges, last]), found, strict=True):
-        mean = min(max(moment / mass, low), high) if mass else low
-        if high == last and not isinstance(law.support[1], Fraction):
-            high = low + OPEN * (mean - low)
-        part = (mean - low) / (high - low) if high > low else Fraction(0)
-        weight += [mass / total * (1 - part), mass / total * part]
-        point += [low, high]
-    points = np.array(point, dtype=object)
+    last = float(law.support[1] if isinstance(law, PiecewiseLinear) else law.end_of_floats[1])
+    edges = np.append(lower, max(last, lower[-1]))
+    mass, moment = masses(law, edges)
+    mean = np.clip(moment / np.where(mass > 0, mass, 1.0), edges[:-1], edges[1:])
+    upper = edges[1:].copy()
+    if not np.isfinite(float(law.support[1])):
+        upper[-1] = lower[-1] + OPEN * (mean[-1] - lower[-1])
+    share = np.where(mass > 0, (mean - lower) / np.maximum(upper - lower, np.finfo(float).tiny), 0.0)
+    weight = np.stack([mass * (1 - share), mass * share], axis=1).ravel() / mass.sum()
+    point = np.stack([lower, upper], axis=1).ravel()
+    exactly = np.array([Fraction(x) for x in point.tolist()], dtype=object)
     if params.prior is None:
         worth = Fraction(1) if buyer.value is None else buyer.value
-        values, beliefs = np.full(len(points), worth, dtype=object), np.stack([points, 1 - points], axis=1)
+        values, beliefs = np.full(len(point), worth, dtype=object), np.stack([exactly, 1 - exactly], axis=1)
     else:
-        values, beliefs = points, np.tile(np.array(params.prior, dtype=object), (len(points), 1))
-    names = tuple(f"{float(low):.6g}" for low in edges for _ in range(2))
-    return Kind(np.array(weight, dtype=object), values, beliefs, names, np.repeat(np.arange(len(edges)), 2))
+        values, beliefs = exactly, np.tile(np.array(params.prior, dtype=object), (len(point), 1))
+    names = tuple(f"{x:.6g}" for x in np.repeat(lower, 2).tolist())
+    weights = np.array([Fraction(x) for x in weight.tolist()], dtype=object)
+    return Kind(weights, values, beliefs, names, np.repeat(np.arange(len(lower)), 2))
+
+
+def masses(law: Law, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mass and first moment between consecutive edges, in floats."""
+    if isinstance(law, PiecewiseLinear):
+        knots = floats(law.knots)
+        fine = np.union1d(edges, knots[(knots > edges[0]) & (knots < edges[-1])])
+        mass = np.diff(law.cdf(fine))
+        first = np.searchsorted(fine, edges[:-1])
+        parts = mass, mass * (fine[1:] + fine[:-1]) / 2  # the density is constant between
+        return np.add.reduceat(parts[0], first), np.add.reduceat(parts[1], first)
+    found = law.cells([Fraction(x) for x in edges.tolist()])
+    return floats([each for each, _ in found]), floats([each for _, each in found])
 
 
 def read(params: Params, data: Mapping[str, Any]) -> tuple[Market, dict[str, Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
 from optmarket.laws import PiecewiseLinear
-from optmarket.models._competing_buyers_curve import Curve
+from optmarket.models._competing_buyers_curve import Curve, curve_of
 from optmarket.models._competing_buyers_market import Kind, Params
 from optmarket.models._competing_buyers_sums import Sums, on_lattice, told
 from optmarket.models._competing_buyers_virtual import Virtual
@@ -205,5 +205,5 @@ def _curves(params: Params) -> tuple[list[Curve | Virtual], float, float]:
     made: dict[int, Curve | Virtual] = {}
     for buyer in params.buyers:
         law = buyer.value.law if isinstance(buyer.value, Distribution) and buyer.on_continuum else None
-        made[id(buyer)] = Virtual.of(Kind.of(buyer, params.prior)).in_floats if law is None else Curve(law)
+        made[id(buyer)] = Virtual.of(Kind.of(buyer, params.prior)).in_floats if law is None else curve_of(law)
     return [made[id(buyer)] for buyer in params.each], float(max(params.prior)), float(params.externality)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -146,6 +146,12 @@ class Curve:
         for low, high, level in self.ironed:
             found = np.where((value >= low) & (value <= high), level, found)
         return np.asarray(found)
+
+
+@lru_cache(maxsize=64)
+def curve_of(law: Law) -> Curve:
+    """The curve of a law, made once."""
+    return Curve(law)
 
 
 def nodes(law: Law, size: int) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from optmarket import highs, refinement
 from optmarket.errors import ModelError
 from optmarket.models._competing_buyers_market import Kind, Market
-from optmarket.models._competing_buyers_report import Mechanism
+from optmarket.models._competing_buyers_tally import Groups, Tallied
 from optmarket.models._competing_buyers_view import assess, quantities
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
@@ -30,27 +30,30 @@ Deviations = Literal["double", "separate", "misreport"]
 
 
 def of_positive_weight(market: Market) -> tuple[Market, list[IntArray]]:
-    """The market without types of weight 0, and for each buyer the numbers of the types that stay."""
-    stay = [np.flatnonzero(kind.weight != 0) for kind in market.buyers]
-    kinds = {
-        id(kind): Kind(kind.weight[k], kind.value[k], kind.belief[k], tuple(kind.names[r] for r in k), np.arange(len(k)))
-        for kind, k in zip(market.buyers, stay, strict=True)
-    }
-    return replace(market, buyers=tuple(kinds[id(kind)] for kind in market.buyers)), stay
+    """The market without reports of mass 0, and for each kind of buyer the place, among those that stay, of the like of each.
 
-
-def _mirrored(market: Market) -> bool:
-    """Whether the second of two buyers is the first's mirror image."""
-    return len(market.buyers) == 2 and market.buyers[0] is market.buyers[1]
+    A report that goes is like that of the nearest type, in value times belief, to the first of its own.
+    """
+    kinds, like = {}, []
+    for kind, _ in market.groups:
+        mass = kind.mass != 0
+        stay, place = mass[kind.report], np.cumsum(mass) - 1
+        names = tuple(name for name, stays in zip(kind.names, stay, strict=True) if stays)
+        kinds[id(kind)] = Kind(kind.weight[stay], kind.value[stay], kind.belief[stay], names, place[kind.report[stay]])
+        feature = floats(kind.value[:, None] * kind.belief)
+        _, nearest = cKDTree(feature[stay]).query(feature[np.searchsorted(kind.report, np.arange(kind.reports))])
+        like.append(np.where(mass, place, kinds[id(kind)].report[nearest]))
+    return replace(market, buyers=tuple(kinds[id(kind)] for kind in market.buyers)), like
 
 
 def build(market: Market, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram:
-    """The revenue-maximising direct mechanism as a linear program over the types of positive weight.
+    """The revenue-maximising direct mechanism as a linear program over the reports of positive mass.
 
-    Ex post, buyer i's experiment and payment depend on the whole profile of types. Bayesian, its payment and incentives depend
-    on its own type alone, so that besides the chances of being told right at each profile, state by state, only the mean
-    experiment of each type is needed: whatever is told instead of the truth may be drawn alike at all profiles. Two buyers alike
-    are treated alike, which is without loss (mix any mechanism with its mirror image): there are columns for the first only.
+    Buyers alike are treated alike, which is without loss (average any mechanism over their permutations): there are columns for
+    one buyer of each kind, by case, the tally of the others' reports, and own report. Ex post these are experiments and payments.
+    Bayesian, payments and incentives depend on the own report alone, so that besides the chances of being told right in each
+    case, state by state, only the mean experiment of each report is needed: whatever is told instead of the truth may be drawn
+    alike in all cases.
 
     Parameters
     ----------
@@ -64,7 +67,7 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
     Returns
     -------
     LinearProgram
-        In normalised payoffs: multiply its value by ``market.scale``.
+        In normalised payoffs: multiply its value by its unit.
 
     Raises
     ------
@@ -72,63 +75,86 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
         If it does not fit in memory.
     """
     market, _ = of_positive_weight(market)
-    n, states = len(market.buyers), market.states
-    cells = market.profiles if market.ex_post else 0
-    types = sum(market.shape)
-    check_memory(
-        n * (cells or types) * states * (states + 1),
-        n * market.profiles * states + n * (cells or types) * (states * states + 1),
-        n * market.profiles * states * (states + n),
-        f"the general program of {n} buyers and {market.profiles:,} profiles of types",
-    )
-    one: Any = Fraction(1) if exact else 1.0
-
-    def number(values: NumberArray) -> NumberArray:
-        if exact:
-            return values
-        rounded = floats(values)
-        if np.any((np.abs(rounded) < sys.float_info.min) & (values != 0)):
-            raise ModelError("spans too many orders of magnitude for floats; leave out what is negligible", field="params")
-        return rounded
-
+    groups, states = Groups.of(market), market.states
+    instead = "fewer types, or count = n for buyers alike," if market.prior is None else 'formulation "virtual-values"'
+    what = f"the general program of {len(market.buyers)} buyers and {market.profiles:,} profiles of types ({instead} would do)"
+    check_memory(*_size(market, groups), what)
+    number, one = rounding(exact=exact)
     program = LinearProgram("max", unit=float(market.scale))
     columns = _ex_post_columns if market.ex_post else _bayesian_columns
-    sides = columns(market, program, number, one, deviations)
-    experiments = [side.experiment.reshape(-1, states) for side in sides]
-    told = np.concatenate(experiments)
+    sides = columns(market, groups, program, number, one, deviations)
+    told = np.concatenate([side.experiment.reshape(-1, states) for side in sides])
     program.add_rows("experiment sums to one", Rows.dense(told, np.full(told.shape, one), one, one))
     program.add_rows("individual rationality", Rows.join(side.participation(one) for side in sides))
     if deviations != "misreport":
-        program.add_rows("obedience", Rows.join(side.obedience(market.buyers[i], number) for i, side in enumerate(sides)))
-    if any(count > 1 for count in market.shape):
+        kinds = zip(sides, groups.kinds, strict=True)
+        program.add_rows("obedience", Rows.join(side.obedience(number(kind.belief)) for side, kind in kinds))
+    if any(kind.reports > 1 for kind in groups.kinds):
         program.add_family("incentive", IncentiveRows(tuple(sides), disobey=deviations == "double"))
     return program
 
 
+def rounding(*, exact: bool) -> tuple[Callable[[Any], Any], Any]:
+    """How a program's coefficients, a number or an array, are made of Fractions, and its 1."""
+
+    def number(values: Any) -> Any:
+        if exact:
+            return np.asarray(values)[()]
+        rounded = floats(values)
+        if np.any((np.abs(rounded) < sys.float_info.min) & (np.asarray(values) != 0)):
+            raise ModelError("spans too many orders of magnitude for floats; leave out what is negligible", field="params")
+        return rounded[()]
+
+    return number, Fraction(1) if exact else 1.0
+
+
+def _size(market: Market, groups: Groups) -> tuple[int, int, int]:
+    """Rows, columns and non-zeros without the incentive rows, before they are built."""
+    states, width = market.states, market.states if market.own else 1
+    rows = columns = nonzeros = 0
+    for g, kind in enumerate(groups.kinds):
+        cases, reports, types = len(groups.others(g)), kind.reports, len(kind.weight)
+        if market.ex_post:
+            nonzeros += cases * reports * states * (len(market.buyers) - 1)
+        else:
+            pairs = sum(len(groups.others(g, h)) * groups.kinds[h].reports for h, _ in groups.rivals(g))
+            rows, columns = rows + reports * states, columns + cases * reports * states
+            nonzeros += reports * states * (cases + 1 + pairs)
+            cases = 1
+        obedience = states * (states - 1)
+        rows += cases * (reports * (states + width) + types * (1 + obedience))
+        columns += cases * reports * (states * states + width + 1)
+        nonzeros += cases * (reports * (states * states + width) + types * (states + width + 1 + 2 * obedience))
+    return rows, columns, nonzeros
+
+
 @dataclass(frozen=True)
 class Side:
-    """What one buyer cares about: its columns and payoffs, in normalised units.
+    """What one buyer of a kind cares about: its columns and payoffs, in normalised units.
 
-    Its incentives are the same program once for each of S cases: ex post the profiles of the others' types, Bayesian only one,
-    their mean. K types, M states; harm comes state by state (W = M) or as one number (W = 1), from H columns each.
+    Its incentives are the same program once for each of S cases: ex post the tallies of the others' reports, Bayesian only one,
+    their mean. T types, K reports, M states; harm comes state by state (W = M) or as one number (W = 1).
 
     Attributes
     ----------
-    gain : array, shape (K, M)
+    gain : array, shape (T, M)
         Value times belief.
-    cost : array, shape (K, W)
+    cost : array, shape (T, W)
         What one rival's being right costs.
-    outside : array, shape (K,)
+    outside : array, shape (T,)
+    report : array of int, shape (T,)
+        What is meant for each type.
     experiment : array of int, shape (S, K, M, M)
         Columns, by state and recommended action.
-    harm : array of int, shape (S, K, W, H)
-        Columns whose sum over H is how many rivals are right.
+    harm : array of int, shape (S, K, W)
+        Columns of how many rivals are right.
     payment : array of int, shape (S, K)
     """
 
     gain: NumberArray
     cost: NumberArray
     outside: NumberArray
+    report: IntArray
     experiment: IntArray
     harm: IntArray
     payment: IntArray
@@ -145,25 +171,24 @@ class Side:
         count, states = disobedience.shape
         act = np.arange(states)
         one = np.full((count, 1), self.gain.dtype.type(1) if self.gain.dtype != object else Fraction(1))
-        cost = np.repeat(self.cost[buyer], self.harm.shape[3], axis=1)
+        cost = self.cost[buyer]
 
         def columns(told: IntArray, taken: IntArray) -> list[IntArray]:
             experiment = self.experiment[case[:, None], told[:, None], taken, act]
-            return [experiment, self.harm[case, told].reshape(count, -1), self.payment[case, told][:, None]]
+            return [experiment, self.harm[case, told], self.payment[case, told][:, None]]
 
-        index = np.hstack([*columns(buyer, np.broadcast_to(act, disobedience.shape)), *columns(report, disobedience)])
+        truth = columns(self.report[buyer], np.broadcast_to(act, disobedience.shape))
+        index = np.hstack([*truth, *columns(report, disobedience)])
         deviating = np.take_along_axis(self.gain[buyer], disobedience, 1)
         value = np.hstack([self.gain[buyer], -cost, -one, -deviating, cost, one])
         return Rows.dense(index, value, 0.0, np.inf)
 
     def participation(self, one: Any) -> Rows:
         """One row for each case and type: taking part is at least as good as facing informed rivals uninformed."""
-        cases, types, states, _ = self.experiment.shape
-        act = np.arange(states)
-        index = np.concatenate(
-            [self.experiment[:, :, act, act], self.harm.reshape(cases, types, -1), self.payment[:, :, None]], axis=2
-        )
-        value = np.hstack([self.gain, -np.repeat(self.cost, self.harm.shape[3], axis=1), np.full((types, 1), -one)])
+        cases, types = len(self.payment), len(self.report)
+        told = np.diagonal(self.experiment, axis1=2, axis2=3)
+        index = np.concatenate([told, self.harm, self.payment[:, :, None]], axis=2)[:, self.report]
+        value = np.hstack([self.gain, -self.cost, np.full((types, 1), -one)])
         width = index.shape[2]
         return Rows.dense(
             index.reshape(-1, width),
@@ -172,163 +197,124 @@ class Side:
             np.inf,
         )
 
-    def obedience(self, kind: Kind, number: Any) -> Rows:
-        """One row for each case, type, recommendation and other action: following is at least as good."""
-        cases, _, states, _ = self.experiment.shape
-        belief = number(kind.belief)  # a type that values nothing is obedient too
+    def obedience(self, belief: NumberArray) -> Rows:
+        """One row for each case, type, recommendation and other action: following is at least as good.
+
+        Parameters
+        ----------
+        belief : array, shape (T, M)
+            Not `gain`: a type that values nothing is obedient too.
+        """
+        cases, states = len(self.payment), belief.shape[1]
+        told, act = self.experiment[:, self.report], np.arange(states)
         parts = []
         for shift in range(1, states):
-            act, other = np.arange(states), (np.arange(states) + shift) % states
-            index = np.stack([self.experiment[:, :, act, act], self.experiment[:, :, other, act]], axis=-1)
+            other = (act + shift) % states
+            index = np.stack([told[:, :, act, act], told[:, :, other, act]], axis=-1)
             value = np.stack([belief[:, act], -belief[:, other]], axis=-1)
             parts.append(Rows.dense(index.reshape(-1, 2), np.tile(value.reshape(-1, 2), (cases, 1)), 0.0, np.inf))
         return Rows.join(parts)
 
 
-def _payments(market: Market, number: Any, one: Any, deviations: Deviations) -> list[tuple[NumberArray, NumberArray]]:
-    """Bounds on what each type of each buyer pays that leave the optimum as it is.
+def _payments(market: Market, kind: Kind, number: Any, one: Any, deviations: Deviations) -> tuple[NumberArray, NumberArray]:
+    """Bounds on what each report of a buyer pays that leave the optimum as it is.
 
-    Above, individual rationality: at best one is told right and nobody else is. Below, 0: if a payment is -d, every type gains
-    at least d by that report (ignore what is told; rivals harm at most as they do if one opts out), so that all payments can be
-    raised by d. Who must obey after a misreport can lose its whole expected value v max(theta) by it, and d is bounded by that.
+    Above, individual rationality of each of its types: at best one is told right and nobody else is. Below, 0: if a payment is
+    -d, every type gains at least d by that report (ignore what is told; rivals harm at most as they do if one opts out), so that
+    all payments can be raised by d. Who must obey after a misreport can lose its whole expected value v max(theta) by it, and d
+    is bounded by that.
     """
-    bounds = []
-    for kind in market.buyers:
-        sure = kind.value * kind.belief.max(axis=1) / market.scale
-        upper = kind.value * (1 + market.externality) / market.scale - sure
-        lower = np.full(len(upper), 0 * one if deviations == "double" else number(np.array([-max(sure)], dtype=object))[0])
-        bounds.append((lower, number(upper)))
-    return bounds
+    sure = kind.value * kind.belief.max(axis=1) / market.scale
+    upper = kind.value * (1 + market.externality) / market.scale - sure
+    upper = np.minimum.reduceat(upper, np.searchsorted(kind.report, np.arange(kind.reports)))
+    least = 0 * one if deviations == "double" else number(-max(sure))
+    return np.full(len(upper), least), number(upper)
 
 
-def _ex_post_columns(market: Market, program: LinearProgram, number: Any, one: Any, deviations: Deviations) -> list[Side]:
-    shape, n, states = market.shape, len(market.buyers), market.states
-    mirrored = _mirrored(market)
-    weight = number(_product([kind.weight for kind in market.buyers]) * (1 + mirrored))
+def _ex_post_columns(
+    market: Market, groups: Groups, program: LinearProgram, number: Any, one: Any, deviations: Deviations
+) -> list[Side]:
+    states, n = market.states, len(market.buyers)
     act = np.arange(states)
     experiments, payments = [], []
-    for i, (lower, upper) in enumerate(_payments(market, number, one, deviations)[: n - mirrored]):
-        along = [1] * n
-        along[i] = -1
-        experiments.append(program.add_variables(f"experiment {i + 1}", (*shape, states, states), lower=0 * one, upper=one))
-        payments.append(
-            program.add_variables(
-                f"payment {i + 1}",
-                shape,
-                lower=np.broadcast_to(lower.reshape(along), shape),
-                upper=np.broadcast_to(upper.reshape(along), shape),
-                objective=weight,
-            )
-        )
-    right = [experiment[..., act, act] for experiment in experiments]
-    if not market.own:
-        beliefs = [_along(number(kind.belief), i, n) for i, kind in enumerate(market.buyers)]
-        right = [
-            _sums(program, f"right {i}", shape, one, one, [(told, belief)])[..., None]
-            for i, (told, belief) in enumerate(zip(right, beliefs, strict=False), start=1)
-        ]
-    if mirrored:
-        right.append(right[0].swapaxes(0, 1).copy())
-    if mirrored and market.own:
-        # where both are of one type, a row speaks of both: it needs a column for each
-        same = np.arange(shape[0])
-        parts = [(right[0][same, same][..., None], np.full((1,), one))]
-        right[1][same, same] = _sums(program, "right if of one type", (shape[0], states), one, one, parts)
+    for g, kind in enumerate(groups.kinds):
+        likely = groups.others(g).probability(groups.masses)
+        shape = (len(likely), kind.reports)
+        experiments.append(program.add_variables(f"experiment {g + 1}", (*shape, states, states), lower=0 * one, upper=one))
+        lower, upper = (np.broadcast_to(bound, shape) for bound in _payments(market, kind, number, one, deviations))
+        paid = number(np.multiply.outer(likely, groups.sizes[g] * kind.mass))
+        payments.append(program.add_variables(f"payment {g + 1}", shape, lower=lower, upper=upper, objective=paid))
     sides = []
-    for i in range(n - mirrored):
-        harm = np.stack([right[j] for j in range(n) if j != i], axis=-1)
-        sides.append(
-            Side(*_payoffs(market, i, number), *(_by_case(columns, i, n) for columns in (experiments[i], harm, payments[i])))
-        )
+    for g, kind in enumerate(groups.kinds):
+        cells = payments[g].shape
+        parts = []
+        for h, _ in groups.rivals(g):
+            case, report, often = groups.facing(g, h)
+            right = np.moveaxis(experiments[h][case, report][..., act, act], 1, 3)  # by case, own report and state
+            if market.own:
+                parts.append((right, (often * one)[:, None, None]))
+            else:
+                told = number(np.arange(n)[:, None, None] * groups.kinds[h].mean_belief)[often, report[:, :, 0]]
+                expected = np.swapaxes(told, 1, 2).reshape(len(often), 1, 1, -1)
+                parts.append((right.reshape(*cells, 1, -1), expected))
+        width = states if market.own else 1
+        harm = program.add_variables(f"rivals right {g + 1}", (*cells, width), lower=0 * one, upper=(n - 1) * one)
+        program.add_rows(f"rivals right {g + 1}", sums(harm, parts, one))
+        sides.append(Side(*_payoffs(market, kind, number), kind.report, experiments[g], harm, payments[g]))
     return sides
 
 
-def _bayesian_columns(market: Market, program: LinearProgram, number: Any, one: Any, deviations: Deviations) -> list[Side]:
-    shape, n, states = market.shape, len(market.buyers), market.states
+def _bayesian_columns(
+    market: Market, groups: Groups, program: LinearProgram, number: Any, one: Any, deviations: Deviations
+) -> list[Side]:
+    states, n = market.states, len(market.buyers)
     act = np.arange(states)
-    mirrored = _mirrored(market)
-    right = [program.add_variables(f"right {i + 1}", (*shape, states), lower=0 * one, upper=one) for i in range(n - mirrored)]
-    if mirrored:
-        right.append(right[0].swapaxes(0, 1))
+    right = []
+    for g, kind in enumerate(groups.kinds):
+        shape = (len(groups.others(g)), kind.reports, states)
+        right.append(program.add_variables(f"right {g + 1}", shape, lower=0 * one, upper=one))
     sides = []
-    for i, (lower, upper) in enumerate(_payments(market, number, one, deviations)[: n - mirrored]):
-        types = shape[i]
-        experiment = program.add_variables(f"experiment {i + 1}", (types, states, states), lower=0 * one, upper=one)
-        objective = number(market.buyers[i].weight * (1 + mirrored))
-        payment = program.add_variables(f"payment {i + 1}", (types,), lower=lower, upper=upper, objective=objective)
-        # how likely the profiles of the others are
-        others = _product([kind.weight for j, kind in enumerate(market.buyers) if j != i]).ravel()
-        weight = np.broadcast_to(number(others), (types, states, len(others)))
-        told = np.moveaxis(right[i], i, 0).reshape(types, -1, states).swapaxes(1, 2)
-        program.add_rows(
-            f"mean experiment {i + 1}",
-            Rows.dense(
-                np.concatenate([experiment[:, act, act][..., None], told], axis=2).reshape(types * states, -1),
-                np.concatenate([np.full((types, states, 1), -one), weight], axis=2).reshape(types * states, -1),
-                0 * one,
-                0 * one,
-            ),
-        )
-        rivals = [j for j in range(n) if j != i]
-        if market.own:
-            parts = [(np.moveaxis(right[j], i, 0).reshape(types, -1, states).swapaxes(1, 2), weight) for j in rivals]
-            harm = _sums(program, f"rivals right {i + 1}", (types, states), (n - 1) * one, one, parts)
-        else:
-            alone = others.reshape([shape[j] for j in rivals])
-            parts = []
-            for j in rivals:
-                belief = _along(market.buyers[j].belief, rivals.index(j), n - 1)
-                expected = number((alone[..., None] * belief).ravel())
-                told = np.moveaxis(right[j], i, 0).reshape(types, 1, -1)
-                parts.append((told, np.broadcast_to(expected, told.shape)))
-            harm = _sums(program, f"rivals right {i + 1}", (types, 1), (n - 1) * one, one, parts)
-        sides.append(Side(*_payoffs(market, i, number), experiment[None], harm[None, ..., None], payment[None]))
+    for g, kind in enumerate(groups.kinds):
+        reports = kind.reports
+        experiment = program.add_variables(f"experiment {g + 1}", (reports, states, states), lower=0 * one, upper=one)
+        lower, upper = _payments(market, kind, number, one, deviations)
+        paid = number(groups.sizes[g] * kind.mass)
+        payment = program.add_variables(f"payment {g + 1}", (reports,), lower=lower, upper=upper, objective=paid)
+        likely = number(groups.others(g).probability(groups.masses))
+        told = (right[g].transpose(1, 2, 0), likely)
+        program.add_rows(f"mean experiment {g + 1}", sums(experiment[:, act, act], [told], one))
+        parts = []
+        for h, _ in groups.rivals(g):
+            case, chance = groups.expected(g, h)
+            # by own report, state, and what the other rivals and the one in question report
+            faced = np.moveaxis(right[h][case], (1, 3), (0, 1)).reshape(reports, states, -1)
+            if market.own:
+                parts.append((faced, number(chance.ravel())))
+            else:
+                expected = number(np.moveaxis(chance[..., None] * groups.kinds[h].mean_belief, 2, 0).ravel())
+                parts.append((faced.reshape(reports, 1, -1), expected))
+        width = states if market.own else 1
+        harm = program.add_variables(f"rivals right {g + 1}", (reports, width), lower=0 * one, upper=(n - 1) * one)
+        program.add_rows(f"rivals right {g + 1}", sums(harm, parts, one))
+        sides.append(Side(*_payoffs(market, kind, number), kind.report, experiment[None], harm[None], payment[None]))
     return sides
 
 
-def _sums(
-    program: LinearProgram,
-    name: str,
-    shape: tuple[int, ...],
-    upper: Any,
-    one: Any,
-    parts: Sequence[tuple[IntArray, NumberArray]],
-) -> IntArray:
-    """New variables, each the weighted sum of columns along the last axis of all parts."""
-    total = program.add_variables(name, shape, lower=0 * one, upper=upper)
+def sums(total: IntArray, parts: Sequence[tuple[IntArray, NumberArray]], one: Any) -> Rows:
+    """Rows that make each column of a total the weighted sum of columns along the last axis of all parts."""
     index = np.concatenate([total[..., None], *(columns for columns, _ in parts)], axis=-1)
     weights = [np.broadcast_to(weight, columns.shape) for columns, weight in parts]
-    value = np.concatenate([np.full((*shape, 1), -one), *weights], axis=-1)
+    value = np.concatenate([np.full((*total.shape, 1), -one), *weights], axis=-1)
     width = index.shape[-1]
-    program.add_rows(name, Rows.dense(index.reshape(-1, width), value.reshape(-1, width), 0 * one, 0 * one))
-    return total
+    return Rows.dense(index.reshape(-1, width), value.reshape(-1, width), 0 * one, 0 * one)
 
 
-def _payoffs(market: Market, i: int, number: Any) -> tuple[NumberArray, NumberArray, NumberArray]:
+def _payoffs(market: Market, kind: Kind, number: Any) -> tuple[NumberArray, NumberArray, NumberArray]:
     """Gain, cost and outside option of a buyer's types."""
-    kind = market.buyers[i]
     worth = kind.value / market.scale
     gain = worth[:, None] * kind.belief
     cost = market.share * (gain if market.own else worth[:, None])
-    return number(gain), number(cost), number(market.outside(i) / market.scale)
-
-
-def _by_case(columns: IntArray, i: int, n: int) -> IntArray:
-    """Columns by profile, as (profiles of the others, own type, rest)."""
-    moved = np.moveaxis(columns, i, n - 1)
-    return moved.reshape(-1, *moved.shape[n - 1 :])
-
-
-def _along(belief: NumberArray, i: int, n: int) -> NumberArray:
-    """Beliefs of buyer i by profile and state, to broadcast."""
-    return belief.reshape([*(belief.shape[0] if k == i else 1 for k in range(n)), belief.shape[1]])
-
-
-def _product(weights: Sequence[NumberArray]) -> NumberArray:
-    found = np.array(Fraction(1), dtype=object)
-    for weight in weights:
-        found = np.multiply.outer(found, weight)
-    return np.asarray(found, dtype=object)
+    return number(gain), number(cost), number(worth * (kind.belief.max(axis=1) - market.externality))
 
 
 @dataclass(frozen=True)
@@ -351,15 +337,19 @@ class IncentiveRows:
         """Each type towards its nearest in value times belief, obeying."""
         parts = []
         for side in self.sides:
-            cases, types = side.payment.shape
-            if types == 1:
+            cases, reports = side.payment.shape
+            if reports == 1:
                 continue
+            types = len(side.report)
             near = min(NEIGHBOURS, types - 1)
             _, nearest = cKDTree(floats(side.gain)).query(floats(side.gain), near + 1)
             pair = np.zeros((types, types), dtype=bool)
             pair[np.repeat(np.arange(types), near + 1), nearest.ravel()] = True
-            np.fill_diagonal(pair, False)
-            buyer, report = np.nonzero(pair | pair.T)
+            towards = np.zeros((types, reports), dtype=bool)
+            buyer, other = np.nonzero(pair | pair.T)
+            towards[buyer, side.report[other]] = True
+            towards[np.arange(types), side.report] = False
+            buyer, report = np.nonzero(towards)
             case = np.repeat(np.arange(cases), len(buyer))
             buyer, report = np.tile(buyer, cases), np.tile(report, cases)
             parts.append(side.rows(case, buyer, report, self._obey(side, len(case))))
@@ -375,9 +365,9 @@ class IncentiveRows:
         parts: list[Rows] = []
         largest: Any = 0
         for side in self.sides:
-            cases, types = side.payment.shape
-            states = side.gain.shape[1]
-            step = max(1, BLOCK_BYTES // (8 * types * types * states * states))
+            cases, reports = side.payment.shape
+            types, states = side.gain.shape
+            step = max(1, BLOCK_BYTES // (8 * types * reports * states * states))
             for start in range(0, cases, step):
                 block = slice(start, start + step)
                 rows, worst = self._worst(side, block, x, tolerance)
@@ -388,7 +378,7 @@ class IncentiveRows:
     def _worst(self, side: Side, block: slice, x: NumberArray, tolerance: float) -> tuple[Rows, Any]:
         experiment, payment = x[side.experiment[block]], x[side.payment[block]]
         told = np.diagonal(experiment, axis1=2, axis2=3)
-        harmed = x[side.harm[block]].sum(axis=3) @ side.cost.T + payment[:, :, None]
+        harmed = x[side.harm[block]] @ side.cost.T + payment[:, :, None]
         if self.disobey:
             payoff = side.gain[:, None, :, None] * experiment[:, None]
             value = payoff.max(axis=3).sum(axis=3)
@@ -396,9 +386,10 @@ class IncentiveRows:
             value = (told @ side.gain.T).swapaxes(1, 2)
         # by how much each type envies each report
         failure = value - harmed.swapaxes(1, 2)
-        here = np.arange(side.payment.shape[1])
-        failure = failure - ((told * side.gain).sum(axis=2) - harmed[:, here, here])[:, :, None]
-        failure[:, here, here] = 0
+        here = np.arange(len(side.report))
+        truth = (told[:, side.report] * side.gain).sum(axis=2) - harmed[:, side.report, here]
+        failure = failure - truth[:, :, None]
+        failure[:, here, side.report] = 0
         largest = failure.max()
         if not largest > tolerance:
             return Rows.join([]), max(largest, 0)
@@ -420,10 +411,10 @@ class IncentiveRows:
         """Rows, columns and non-zeros of the full family."""
         rows = columns = nonzeros = 0
         for side in self.sides:
-            cases, types = side.payment.shape
-            states = side.gain.shape[1]
-            pairs = cases * types * (types - 1)
-            width = 2 * (states + side.harm.shape[2] * side.harm.shape[3] + 1)
+            cases, reports = side.payment.shape
+            types, states = side.gain.shape
+            pairs = cases * types * (reports - 1)
+            width = 2 * (states + side.harm.shape[2] + 1)
             rows, nonzeros = rows + pairs, nonzeros + pairs * width
             if self.disobey:
                 rows += pairs * states * states
@@ -435,14 +426,12 @@ class IncentiveRows:
         """Add the family: for each type, report and recommendation a variable at least as large as each action's payoff."""
         incentive, epigraph = [], []
         for i, side in enumerate(self.sides, start=1):
-            cases, types = side.payment.shape
-            states = side.gain.shape[1]
-            case, buyer, report = (
-                side_of[np.broadcast_to(~np.eye(types, dtype=bool), (cases, types, types))]
-                for side_of in np.indices((cases, types, types))
-            )
-            if not len(case):
+            cases, reports = side.payment.shape
+            types, states = side.gain.shape
+            if reports == 1:
                 continue
+            other = np.broadcast_to(side.report[:, None] != np.arange(reports), (cases, types, reports))
+            case, buyer, report = np.nonzero(other)
             rows = side.rows(case, buyer, report, self._obey(side, len(case)))
             if not self.disobey:
                 incentive.append(rows)
@@ -455,17 +444,18 @@ class IncentiveRows:
             index = np.stack([np.broadcast_to(payoff[:, None, :], shape), side.experiment[case, report]], axis=-1)
             value = np.stack([np.full(shape, one), np.broadcast_to(-side.gain[buyer][:, :, None], shape)], axis=-1)
             epigraph.append(Rows.dense(index.reshape(-1, 2), value.reshape(-1, 2), 0.0, np.inf))
-            cost = np.repeat(side.cost[buyer], side.harm.shape[3], axis=1)
+            cost = side.cost[buyer]
             ones = np.full((pairs, 1), one)
             act = np.arange(states)
 
             def columns(told: IntArray, side: Side = side, case: IntArray = case) -> list[IntArray]:
-                return [side.harm[case, told].reshape(len(case), -1), side.payment[case, told][:, None]]
+                return [side.harm[case, told], side.payment[case, told][:, None]]
 
-            own = side.experiment[case[:, None], buyer[:, None], act, act]
+            truth = side.report[buyer]
+            own = side.experiment[case[:, None], truth[:, None], act, act]
             incentive.append(
                 Rows.dense(
-                    np.hstack([own, *columns(buyer), payoff, *columns(report)]),
+                    np.hstack([own, *columns(truth), payoff, *columns(report)]),
                     np.hstack([side.gain[buyer], -cost, -ones, np.full((pairs, states), -one), cost, ones]),
                     0.0,
                     np.inf,
@@ -476,33 +466,29 @@ class IncentiveRows:
         program.add_rows("incentive", Rows.join(incentive))
 
 
-def read(market: Market, program: LinearProgram, x: NumberArray) -> Mechanism:
-    """A point of the program as a mechanism for all types, those of weight 0 treated as the one of positive weight nearest.
+def read(market: Market, program: LinearProgram, x: NumberArray) -> Tallied:
+    """A point of the program as a mechanism for all reports, those of mass 0 treated as their likes of positive mass.
 
     What the solver's tolerances leave is mended: probabilities are brought into range and sum to one, and where a type is asked
     for more than taking part is worth to it, all types of that buyer pay less alike, which no incentive notices.
     """
-    active, stay = of_positive_weight(market)
-    scale, n = float(market.scale), len(market.buyers)
+    active, like = of_positive_weight(market)
+    groups = Groups.of(active)
     experiments, payments = [], []
-    for i in range(n - _mirrored(active)):
-        experiment = np.clip(floats(x[program.variables[f"experiment {i + 1}"]]), 0.0, 1.0)
-        payments.append(scale * floats(x[program.variables[f"payment {i + 1}"]]))
+    for g in range(len(groups)):
+        experiment = np.clip(floats(x[program.variables[f"experiment {g + 1}"]]), 0.0, 1.0)
+        payments.append(program.unit * floats(x[program.variables[f"payment {g + 1}"]]))
         if not active.ex_post:
-            experiment = _spread(experiment, np.clip(floats(x[program.variables[f"right {i + 1}"]]), 0.0, 1.0), i, n)
+            experiment = _spread(experiment, np.clip(floats(x[program.variables[f"right {g + 1}"]]), 0.0, 1.0))
         experiments.append(experiment / experiment.sum(axis=-1, keepdims=True))
-    if _mirrored(active):
-        experiments.append(experiments[0].swapaxes(0, 1))
-        payments.append(payments[0].T)
-    found = _affordable(active, Mechanism(tuple(experiments), tuple(payments)))
-    like = [_nearest(kind, k) for kind, k in zip(market.buyers, stay, strict=True)]
-    full = tuple(experiment[np.ix_(*like)] for experiment in found.experiments)
-    paid = tuple(payment[like[i]] if payment.ndim == 1 else payment[np.ix_(*like)] for i, payment in enumerate(found.payments))
-    return Mechanism(full, paid)
+    found = Tallied(tuple(experiments), tuple(payments))
+    asked = [np.maximum(-view.gain.min(axis=1, keepdims=True), 0.0) for view in found.seen_by_kind(active)]
+    paid = tuple(payment - (most if active.ex_post else most[0]) for payment, most in zip(payments, asked, strict=True))
+    return replace(found, payments=paid).relabelled(groups, Groups.of(market), like)
 
 
-def _spread(mean: FloatArray, right: FloatArray, i: int, n: int) -> FloatArray:
-    """Experiments by profile, shape (K_1, ..., K_n, M, M), from chances to be told right, wrong ones drawn as on average."""
+def _spread(mean: FloatArray, right: FloatArray) -> FloatArray:
+    """Experiments by case and report, shape (S, K, M, M), from chances to be told right, wrong ones drawn as on average."""
     states = mean.shape[-1]
     act = np.arange(states)
     wrong = mean.copy()
@@ -510,68 +496,36 @@ def _spread(mean: FloatArray, right: FloatArray, i: int, n: int) -> FloatArray:
     never = wrong.sum(axis=-1) == 0.0
     wrong[:, act, (act + 1) % states] += never
     wrong /= wrong.sum(axis=-1, keepdims=True)
-    along = [mean.shape[0] if k == i else 1 for k in range(n)]
-    experiment = (1.0 - right)[..., None] * wrong.reshape(*along, states, states)
+    experiment = (1.0 - right)[..., None] * wrong
     experiment[..., act, act] = right
     return np.asarray(experiment)
 
 
-def _nearest(kind: Kind, stay: IntArray) -> IntArray:
-    """For each type the place, among those that stay, of the one nearest in value times belief."""
-    feature = floats(kind.value[:, None] * kind.belief)
-    _, nearest = cKDTree(feature[stay]).query(feature)
-    nearest = np.asarray(nearest, dtype=np.int64)
-    nearest[stay] = np.arange(len(stay))
-    return nearest
-
-
-def _affordable(market: Market, mechanism: Mechanism) -> Mechanism:
-    """The mechanism with each buyer's payments cut alike, in each case, as far as individual rationality asks."""
-    payments = []
-    for i, payment in enumerate(mechanism.payments):
-        view = mechanism.seen(market, i)
-        excess = np.maximum(-view.gain.min(axis=1), 0.0)
-        if payment.ndim == 1:
-            payments.append(payment - excess.max())
-            continue
-        others = [count for j, count in enumerate(market.shape) if j != i]
-        payments.append(payment - np.expand_dims(excess.reshape(others), i))
-    return Mechanism(mechanism.experiments, tuple(payments))
-
-
-def simple(market: Market) -> list[Mechanism]:
-    """Two mechanisms whose incentives hold for sure.
+def simple(market: Market) -> list[Tallied]:
+    """Two mechanisms whose incentives hold for sure, the second if types who make one report agree on what is likeliest.
 
     Everybody is told the state, at a price that suits every type; and nobody is told more than it believes, but pays for the
     others' not being told either.
     """
-    shape, states = market.shape, market.states
-    n = len(shape)
-    informed = tuple(np.broadcast_to(np.eye(states), (*shape, states, states)) for _ in range(n))
-    silent = []
-    for i, kind in enumerate(market.buyers):
-        likeliest = floats(kind.belief).argmax(axis=1)
-        told = np.broadcast_to(np.eye(states)[likeliest][:, None, :], (shape[i], states, states))
-        along = [shape[i] if k == i else 1 for k in range(n)]
-        silent.append(np.broadcast_to(told.reshape(*along, states, states), (*shape, states, states)))
+    groups, states = Groups.of(market), np.eye(market.states)
+    cells = [(len(groups.others(g)), kind.reports) for g, kind in enumerate(groups.kinds)]
+    likeliest = [floats(kind.mean_belief).argmax(axis=1) for kind in groups.kinds]
+    informed = [np.broadcast_to(states, (*shape, *states.shape)) for shape in cells]
+    silent = [
+        np.broadcast_to(states[told][:, None], (*shape, *states.shape)) for told, shape in zip(likeliest, cells, strict=True)
+    ]
     found = []
-    for experiments in (informed, tuple(silent)):
-        free = Mechanism(experiments, tuple(np.zeros(shape if market.ex_post else count) for count in shape))
+    for experiments in (informed, silent):
+        free = Tallied(tuple(experiments), tuple(np.zeros(reports) for _, reports in cells))
         payments = []
-        for i, payment in enumerate(free.payments):
-            view = free.seen(market, i)
-            active = floats(market.buyers[i].weight) > 0
-            most = np.maximum(view.gain[:, active].min(axis=1), 0.0)
-            if market.ex_post:
-                others = [count for j, count in enumerate(shape) if j != i]
-                payments.append(payment + np.expand_dims(most.reshape(others), i))
-            else:
-                payments.append(payment + most.min())
-        found.append(Mechanism(experiments, tuple(payments)))
+        for (cases, reports), kind, view in zip(cells, groups.kinds, free.seen_by_kind(market), strict=True):
+            most = np.maximum(view.gain[:, floats(kind.mass)[kind.report] > 0].min(axis=1, keepdims=True), 0.0)
+            payments.append(np.broadcast_to(most, (cases, reports)) if market.ex_post else np.full(reports, most[0, 0]))
+        found.append(replace(free, payments=tuple(payments)))
     return found
 
 
-def surely(market: Market, mechanism: Mechanism) -> float:
+def surely(market: Market, mechanism: Tallied) -> float:
     """What a mechanism earns less the largest gain from any deviation, once for each buyer; -inf beyond the audit's tolerance.
 
     Buyers are taken not to act on gains within that tolerance, 1e-7 of the market's scale.
@@ -579,8 +533,11 @@ def surely(market: Market, mechanism: Mechanism) -> float:
     judged = assess(market, mechanism)
     if not judged.good:
         return -math.inf
-    revenue = judged.quantities["revenue"] - len(market.buyers) * judged.worst
-    return math.nextafter(revenue - 1e-15 * float(market.scale), -math.inf)
+    groups, n = Groups.of(market), len(market.buyers)
+    # one rounding for each addend of a mean over cases and reports, and for each factor of a case's chance
+    roundings = max(len(groups.others(g)) + kind.reports for g, kind in enumerate(groups.kinds)) + 4 * n
+    slack = 2.0**-51 * n * roundings * float(market.scale)
+    return math.nextafter(judged.quantities["revenue"] - n * judged.worst - slack, -math.inf)
 
 
 def solve(market: Market, options: Options | None = None) -> Answer:
@@ -607,8 +564,8 @@ def solve(market: Market, options: Options | None = None) -> Answer:
     if options.method not in {"auto", "cuts", "full"}:
         raise ModelError(f"the general program has no method {options.method!r}; choose cuts or full")
     method = "full" if options.method == "full" else "cuts"
-    scale = float(market.scale)
     linear = build(market, exact=options.exact)
+    scale = linear.unit
     if method == "full":
         linear = linear.listed()
     best = max(((one, surely(market, one)) for one in simple(market)), key=lambda pair: pair[1])
@@ -631,14 +588,14 @@ def solve(market: Market, options: Options | None = None) -> Answer:
         if isinstance(proof, Status):
             status = proof
         else:
-            exact = proof.value * market.scale
+            exact = proof.value * Fraction(scale)
             mechanism = read(market, linear, proof.x)
             lower, upper = around(exact)
     gap = (upper - lower) / max(scale, abs(upper))
     status = options.settled(status, gap)
     return Answer(
         status=status,
-        mechanism=mechanism.as_json(),
+        mechanism=mechanism.written_out(market).as_json(),
         quantities=quantities(market, mechanism.views(market)),
         certificate=Certificate(lower, upper, gap, result.blocks),
         exact=exact,

@@ -158,8 +158,10 @@ class Params(BaseModel):
         examples=[[{"count": 2, "types": [{"weight": "1/2", "value": 1}, {"weight": "1/2", "value": 2}]}]],
         min_length=1,
     )
-    formulation: Literal["auto", "general", "reduced", "virtual-values"] = Field(
-        "auto", description="how to solve: general always works, the others for a common prior; auto takes the fastest that does"
+    formulation: Literal["auto", "general", "reduced", "symmetric", "virtual-values"] = Field(
+        "auto",
+        description="how to solve: general always works, reduced and virtual-values for a common prior, symmetric (the better of "
+        "the two programs) for buyers all alike; auto takes the fastest that works",
     )
 
     @field_validator("prior")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
 from optmarket.models import _competing_buyers_cells as cells
 from optmarket.models import _competing_buyers_continuum as continuum
-from optmarket.models._competing_buyers_curve import Curve, nodes
+from optmarket.models._competing_buyers_curve import curve_of, nodes
 from optmarket.models._competing_buyers_market import Buyer, Market, Params
 from optmarket.models._competing_buyers_report import Mechanism
 from optmarket.models._competing_buyers_scores import Scores
@@ -26,7 +27,7 @@ READABLE = 10**12
 FIRST, MOST = 250, 2000  # cells of equal mass, and as many of equal length
 TINY = 1e-18  # mass of a cell that is left out
 RARE, RARER = 1e-6, 1e-9  # mass of types whose virtual values are cut below, and above
-LOSS = 5e-8  # of the payoffs at stake: what cells may cost
+LOSS = 8e-8  # of the payoffs at stake: what cells may cost
 
 
 def mechanism(market: Market, found: Rule) -> Judged:
@@ -112,7 +113,7 @@ def solve_finite(market: Market, options: Options) -> Answer:
 def solve_continuum(params: Params, options: Options) -> Answer:
     """The optimum of whole distributions of values by virtual values.
 
-    The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 5e-8 of the
+    The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 8e-8 of the
     payoffs at stake, or for about 4,000.
 
     Parameters
@@ -137,9 +138,10 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     while True:
         market, edges, made = in_cells(params, size)
         seen = quantities(market, made.views(market))
-        if size >= MOST or value - seen["revenue"] <= LOSS * float(market.scale):
+        excess = (value - seen["revenue"]) / (LOSS * float(market.scale))
+        if size >= MOST or excess <= 1:
             break
-        size *= 2
+        size = min(MOST, max(size + size // 2, round(1.1 * size * math.sqrt(excess))))  # what cells cost goes with their square
     scale = float(market.scale)
     lower = min(max(lower, seen["revenue"] - ROUNDING * scale), upper)
     best = min(max(value, lower), upper)
@@ -175,7 +177,7 @@ def ends(params: Params, size: int = 50, *, upper: bool = False) -> Market:
         if not isinstance(buyer.value, Distribution) or not buyer.on_continuum:
             buyers.append(buyer)
             continue
-        curve = Curve(buyer.value.law)
+        curve = curve_of(buyer.value.law)
         edges = nodes(curve.law, size)
         mass = -np.diff(curve.above(edges))
         some = mass > TINY
@@ -205,7 +207,7 @@ def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Score
             edges.append(np.zeros(0))
             virtual.append(np.zeros(0))
             continue
-        curve = Curve(buyer.value.law)
+        curve = curve_of(buyer.value.law)
         # where the rule bends, cells begin
         bends = [end for low, high, _ in curve.ironed for end in (low, high)]
         bends += curve.quantiles(np.array([float(max(params.prior))])).tolist()

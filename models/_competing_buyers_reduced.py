@@ -1,22 +1,42 @@
 """The reduced program of competing buyers with a common prior: chances of being told right in place of experiments.
 
-With one prior nothing about an experiment matters to anyone but the chance x_i that it tells a buyer right, and no type gains by
+With one prior nothing about an experiment matters to anyone but the chance x that it tells a buyer right, and no type gains by
 misreporting and disobeying together: adjacent truthful values and the lowest one's participation are all there is
 (`_competing_buyers_virtual.experiment` makes experiments of chances).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import time
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from optmarket.models._competing_buyers_market import Market
-from optmarket.models._competing_buyers_virtual import Virtual, refuse
+from optmarket import highs
+from optmarket.errors import ModelError
+from optmarket.models import _competing_buyers_general as general
+from optmarket.models._competing_buyers_market import Kind, Market
+from optmarket.models._competing_buyers_tally import Groups, Tallied
+from optmarket.models._competing_buyers_view import quantities
+from optmarket.models._competing_buyers_virtual import Virtual, experiment, refuse
 from optmarket.numbers import floats
 from optmarket.program import IntArray, LinearProgram, NumberArray, Rows, check_memory
+from optmarket.solution import Answer, Certificate, Options
+
+
+def of_values(market: Market) -> tuple[Market, list[IntArray]]:
+    """The market of the distinct values of positive weight, increasing, and where each type of each kind is among them."""
+    kinds, place = {}, []
+    for kind, _ in market.groups:
+        assert kind.reports == len(kind.report)  # types of one prior are never pooled
+        one = Virtual.of(kind)
+        belief = np.broadcast_to(kind.belief[0], (len(one.value), market.states))
+        names = tuple(map(str, range(1, len(one.value) + 1)))
+        kinds[id(kind)] = Kind(one.weight, one.value, belief, names, np.arange(len(one.value)))
+        place.append(one.place)
+    return replace(market, buyers=tuple(kinds[id(kind)] for kind in market.buyers)), place
 
 
 def build(market: Market, *, exact: bool = False) -> LinearProgram:
@@ -32,9 +52,11 @@ def build(market: Market, *, exact: bool = False) -> LinearProgram:
     Returns
     -------
     LinearProgram
-        In units of ``market.scale``, over the K_i distinct values of positive weight of each buyer, increasing. Variables
-        ``right i``, shape (K_1, ..., K_n): the chance that buyer i is told right; ``utility i``, above opting out, shape (K_i,)
-        (Bayesian) or (K_1, ..., K_n) (ex post); Bayesian also ``net i``, shape (K_i,): E[z_i | v_i]. Payments are v z - utility.
+        In normalised payoffs: multiply its value by its unit. For one buyer of each kind g, over its K_g distinct values of
+        positive weight, increasing, and the S_g tallies of what the others report. Variables ``right g``, shape (S_g, K_g): the
+        chance to be told right; ``utility g``, above opting out, shape (1, K_g) (Bayesian) or (S_g, K_g) (ex post); Bayesian
+        also ``mean right g`` and ``rivals right g``, shape (1, K_g): E[x | v], at least max(prior), which is obedience, and the
+        expected number of rivals told right. Payments are v z - utility.
 
     Raises
     ------
@@ -42,120 +64,188 @@ def build(market: Market, *, exact: bool = False) -> LinearProgram:
         If the form is not valid, or the program does not fit in memory.
     """
     refuse(market)
-    assert market.prior is not None
-    kinds = {key: Virtual.of(kind) for key, kind in {id(kind): kind for kind in market.buyers}.items()}
-    buyers = [kinds[id(kind)] for kind in market.buyers]
-    n, shape = len(buyers), tuple(len(one.value) for one in buyers)
-    profiles = math.prod(shape)
-    check_memory(*_size(n, shape, profiles, market.ex_post), "the reduced program")
-    number: Any = (lambda x: x) if exact else floats
-    level: Any
-    alpha: Any
-    share: Any
-    level, alpha, share = (x if exact else float(x) for x in (max(market.prior), market.externality, market.share))
-    one = level * 0 + 1
-    values = [number(each.value / market.scale) for each in buyers]
-    weights = [number(each.weight) for each in buyers]
-
-    program = LinearProgram("max", offset=level * 0, unit=float(market.scale))
-    harm = [np.where(np.arange(n) == i, one, -share) for i in range(n)]  # of x_1 ... x_n in z_i
-    chance = _outer(weights)
-    worth: Any = 0 * chance  # of each x_i at each profile, ex post
-    objective = [worth] * n
-    if market.ex_post:
-        along = [values[i].reshape([-1 if j == i else 1 for j in range(n)]) * chance for i in range(n)]
-        objective = [sum(harm[i][j] * along[i] for i in range(n)) for j in range(n)]
-        program.offset = (alpha - level) * sum(v @ w for v, w in zip(values, weights, strict=True))
-    low = level if market.ex_post else 0 * one
-    right = [program.add_variables(f"right {i + 1}", shape, lower=low, upper=one, objective=objective[i]) for i in range(n)]
-    for i, (value, weight) in enumerate(zip(values, weights, strict=True)):
-        name, most = str(i + 1), value[-1] * (1 - level + alpha)
-        at = [np.moveaxis(x, i, 0).reshape(len(value), -1) for x in right]
-        if market.ex_post:
-            kept = program.add_variables(f"utility {name}", shape, lower=0 * one, upper=most, objective=-chance)
-            _truth(program, name, value, np.stack(at, axis=2), harm[i], np.asarray(np.moveaxis(kept, i, 0)), alpha - level)
-            continue
-        rest = _outer([mass for j, mass in enumerate(weights) if j != i]).ravel()
-        net = program.add_variables(f"net {name}", value.shape, lower=0 * one, upper=1 - level + alpha, objective=value * weight)
-        meaning = np.concatenate([[one], *(-coefficient * rest for coefficient in harm[i])])
-        rows = np.tile(meaning, (len(value), 1))
-        program.add_rows(f"net {name}", Rows.dense(np.column_stack([net, *at]), rows, alpha - level, alpha - level))
-        program.add_rows(f"obedience {name}", Rows.dense(at[i], np.tile(rest, (len(value), 1)), level, np.inf))
-        kept = program.add_variables(f"utility {name}", value.shape, lower=0 * one, upper=most, objective=-weight)
-        _truth(program, name, value, net[:, None, None], np.array([one]), kept[:, None], 0 * one)
+    market, _ = of_values(market)
+    groups, n = Groups.of(market), len(market.buyers)
+    what = f'the reduced program of {n} buyers and {market.profiles:,} profiles of values (formulation "virtual-values" would do)'
+    check_memory(*_size(groups, ex_post=market.ex_post), what)
+    number, one = general.rounding(exact=exact)
+    stake = sum(size * (kind.value @ kind.weight) for kind, size in market.groups) / market.scale
+    program = LinearProgram("max", offset=number(_constant(market) * stake), unit=float(market.scale))
+    columns = _ex_post_columns if market.ex_post else _bayesian_columns
+    columns(market, groups, program, number, one)
     return program
 
 
-def _truth(
-    program: LinearProgram, name: str, value: NumberArray, index: IntArray, terms: NumberArray, kept: IntArray, constant: Any
+def _level(market: Market) -> Fraction:
+    """The chance to be right of who is told nothing."""
+    assert market.prior is not None
+    level: Fraction = max(market.prior)
+    return level
+
+
+def _constant(market: Market) -> Fraction:
+    """z if nobody is told right."""
+    return market.externality - _level(market)
+
+
+def _size(groups: Groups, *, ex_post: bool) -> tuple[int, int, int]:
+    """Rows, columns and non-zeros, before they are built."""
+    rows = columns = nonzeros = 0
+    for g, kind in enumerate(groups.kinds):
+        cells = kind.reports * len(groups.others(g))
+        if ex_post:
+            truths = 2 * (cells - len(groups.others(g)))
+            rows, columns, nonzeros = rows + truths, columns + 2 * cells, nonzeros + truths * (sum(groups.sizes) + 2)
+        else:
+            pairs = sum(len(groups.others(g, h)) * groups.kinds[h].reports for h, _ in groups.rivals(g))
+            rows, columns = rows + 4 * kind.reports - 2, columns + cells + 3 * kind.reports
+            nonzeros += cells + kind.reports * (pairs + 10) - 8
+    return rows, columns, nonzeros
+
+
+def _ex_post_columns(market: Market, groups: Groups, program: LinearProgram, number: Any, one: Any) -> None:
+    n, level, share = len(market.buyers), number(_level(market)), market.share
+    chance, right = [], []
+    for g, kind in enumerate(groups.kinds):
+        cases = groups.others(g)
+        chance.append(np.multiply.outer(cases.probability(groups.masses), groups.sizes[g] * kind.mass))
+        rivals = sum(groups.kinds[h].value[cases.reports(h)].sum(axis=1) for h, _ in groups.rivals(g))
+        worth = number(chance[g] * (kind.value - share * rivals[:, None]) / market.scale)
+        right.append(program.add_variables(f"right {g + 1}", worth.shape, lower=level, upper=one, objective=worth))
+    # in z, the columns of so many rivals; and one's own, which is that of so many rivals too
+    count = np.arange(n, dtype=object)
+    terms = np.concatenate([-share * count, 1 - share * count])
+    for g, kind in enumerate(groups.kinds):
+        own = np.arange(kind.reports)
+        alike = (groups.others(g).reports(g)[:, :, None] == own).sum(axis=1)
+        index, term = [right[g][:, None]], [n + alike[:, None]]
+        for h, _ in groups.rivals(g):
+            case, report, often = groups.facing(g, h)
+            index.append(right[h][case, report])
+            term.append(often[:, :, None] * ((report != own) | (h != g)))
+        at, which = (np.swapaxes(np.concatenate(parts, axis=1), 1, 2) for parts in (index, term))
+        _utilities(market, program, g, number, one, number(-chance[g]), at, (terms, which))
+
+
+def _bayesian_columns(market: Market, groups: Groups, program: LinearProgram, number: Any, one: Any) -> None:
+    n, level, share = len(market.buyers), number(_level(market)), market.share
+    right = []
+    for g, kind in enumerate(groups.kinds):
+        right.append(program.add_variables(f"right {g + 1}", (len(groups.others(g)), kind.reports), lower=0 * one, upper=one))
+    for g, kind in enumerate(groups.kinds):
+        name, shape = str(g + 1), (1, kind.reports)
+        weight = groups.sizes[g] * kind.mass[None]
+        worth = weight * kind.value / market.scale
+        told = program.add_variables(f"mean right {name}", shape, lower=level, upper=one, objective=number(worth))
+        likely = number(groups.others(g).probability(groups.masses))
+        program.add_rows(f"mean right {name}", general.sums(told, [(right[g].T[None], likely)], one))
+        parts = []
+        for h, _ in groups.rivals(g):
+            case, chance = groups.expected(g, h)
+            faced = np.swapaxes(right[h][case], 0, 1).reshape(*shape, -1)
+            parts.append((faced, number(chance.ravel())))
+        most = (n - 1) * one
+        harm = program.add_variables(f"rivals right {name}", shape, lower=0 * one, upper=most, objective=number(-share * worth))
+        program.add_rows(f"rivals right {name}", general.sums(harm, parts, one))
+        at = np.stack([told, harm], axis=2)
+        terms = np.array([Fraction(1), -share])
+        _utilities(market, program, g, number, one, number(-weight), at, (terms, np.broadcast_to(np.arange(2), at.shape)))
+
+
+def _utilities(
+    market: Market,
+    program: LinearProgram,
+    g: int,
+    number: Any,
+    one: Any,
+    objective: NumberArray,
+    index: IntArray,
+    coefficients: tuple[NumberArray, IntArray],
 ) -> None:
-    """No gain from reporting the value below, ``u_k - u_{k-1} >= (v_k - v_{k-1}) z_{k-1}``, or above.
+    """What values have above opting out, and no gain from reporting the one below or above.
+
+    That is ``u_k - u_{k-1} >= (v_k - v_{k-1}) z_{k-1}``, and ``<= (v_k - v_{k-1}) z_k``.
 
     Parameters
     ----------
-    index : array of int, shape (K, cases, width)
-        Columns of z.
-    terms : array, shape (width,)
-        Their coefficients in z.
-    kept : array of int, shape (K, ...)
-        Columns of u.
-    constant : number
-        What else is in z.
+    objective : array, shape (S, K)
+    index : array of int, shape (S, K, width)
+        Columns of z, distinct where coefficients are not 0.
+    coefficients : array, shape (any,); array of int, shape (S, K, width)
+        Numbers, and which of them stands in z.
     """
+    name, keep = str(g + 1), _constant(market)
+    value = market.groups[g][0].value / market.scale
+    most = number(value[-1] * (1 + keep))
+    kept = program.add_variables(f"utility {name}", objective.shape, lower=0 * one, upper=most, objective=objective)
     if len(value) < 2:
         return
-    kept = kept.reshape(len(value), -1)
-    step = value[1:] - value[:-1]
-    for way, near, z in (("below", 1, index[:-1]), ("above", -1, index[1:])):
-        ones = np.full((len(step), 2), value[0] * 0 + near)
-        ones[:, 1] *= -1
-        each = np.concatenate([ones, -near * step[:, None] * terms], axis=1)
-        columns = np.concatenate([kept[1:, :, None], kept[:-1, :, None], z], axis=2)
-        bound = np.repeat(near * step * constant, kept.shape[1])
-        rows = Rows.dense(columns.reshape(len(bound), -1), np.repeat(each, kept.shape[1], axis=0), bound, np.inf)
-        program.add_rows(f"misreport {way} {name}", rows)
+    step, cases = value[1:] - value[:-1], len(kept)
+    terms, which = coefficients
+    for way, near, part in (("below", 1, slice(None, -1)), ("above", -1, slice(1, None))):
+        each = number(-near * step[:, None] * terms)[np.arange(len(step))[:, None], which[:, part]]
+        pair = np.broadcast_to(np.array([near * one, -near * one]), (*each.shape[:2], 2))
+        columns = np.concatenate([kept[:, 1:, None], kept[:, :-1, None], index[:, part]], axis=2)
+        values = np.concatenate([pair, each], axis=2)
+        width = columns.shape[2]
+        bound = np.tile(number(near * step * keep), cases)
+        program.add_rows(
+            f"misreport {way} {name}", Rows.dense(columns.reshape(-1, width), values.reshape(-1, width), bound, np.inf)
+        )
 
 
-def _outer(weights: Sequence[NumberArray]) -> NumberArray:
-    found: Any = np.array(1, dtype=weights[0].dtype) if weights[0].dtype == object else np.ones(())
-    for weight in weights:
-        found = np.multiply.outer(found, weight)
-    return np.asarray(found)
+def read(market: Market, program: LinearProgram, x: NumberArray) -> Tallied:
+    """A point of the program as a mechanism for all types, payments being what leaves each value its utility."""
+    small, place = of_values(market)
+    groups, least = Groups.of(small), float(_level(market)) if market.ex_post else 0.0
+    right = [np.clip(floats(x[program.variables[f"right {g + 1}"]]), least, 1.0) for g in range(len(groups))]
+    told = tuple(experiment(floats(market.prior), chance) for chance in right)
+    free = Tallied(told, tuple(np.zeros(kind.reports) for kind in groups.kinds))
+    payments = []
+    for g, view in enumerate(free.seen_by_kind(small)):
+        paid = view.gain - program.unit * floats(x[program.variables[f"utility {g + 1}"]])
+        payments.append(paid if market.ex_post else paid[0])
+    return replace(free, payments=tuple(payments)).relabelled(groups, Groups.of(market), place)
 
 
-def _size(n: int, shape: tuple[int, ...], profiles: int, ex_post: bool) -> tuple[int, int, int]:
-    """Rows, columns and non-zeros, before they are built."""
-    if ex_post:
-        return 2 * n * profiles, 2 * n * profiles, 2 * n * profiles * (n + 2)
-    return 5 * sum(shape), n * profiles + 2 * sum(shape), n * (n + 1) * profiles
+def solve(market: Market, options: Options | None = None) -> Answer:
+    """The revenue-maximising mechanism of finitely many types that share a prior.
 
+    The certificate's upper bound holds for every mechanism without profitable deviations; the lower one is what the mechanism
+    returned earns, by `_competing_buyers_general.surely`.
 
-def mechanism(market: Market, program: LinearProgram, x: NumberArray) -> dict[str, Any]:
-    """A point of the program as a mechanism file holds it.
+    Parameters
+    ----------
+    market : Market
+        With a common prior.
+    options : Options, optional
+        Methods: ``auto``, ``cuts`` and ``full``, all the same: every row is listed.
 
-    Returns
-    -------
-    dict
-        ``told-right`` [buyer][type of buyer 1]...[type of buyer n]; ``payments`` in payoff units [buyer][own type] (Bayesian) or
-        [buyer][type of buyer 1]...[type of buyer n] (ex post).
+    Raises
+    ------
+    ModelError
+        If the form is not valid, the program does not fit in memory, or ``exact`` is asked for.
+    SolverError
+        If the solver gives no answer.
     """
-    buyers = [Virtual.of(kind) for kind in market.buyers]
-    n, every = len(buyers), np.ix_(*(one.place for one in buyers))
-    assert market.prior is not None
-    level, alpha, share = map(float, (max(market.prior), market.externality, market.share))
-    scale = float(market.scale)
-    right = [np.clip(floats(x[program.variables[f"right {i + 1}"]]), level if market.ex_post else 0.0, 1.0) for i in range(n)]
-    total = sum(right)
-    paid = []
-    for i, one in enumerate(buyers):
-        net = right[i] - level + alpha - share * (total - right[i])
-        along = floats(one.value).reshape([-1 if j == i else 1 for j in range(n)])
-        if not market.ex_post:
-            for j in reversed(range(n)):
-                net = net if j == i else np.tensordot(net, floats(buyers[j].weight), axes=(j, 0))
-            along = along.ravel()
-        paid.append(along * net - scale * floats(x[program.variables[f"utility {i + 1}"]]))
-    return {
-        "told-right": [one[every].tolist() for one in right],
-        "payments": [one[every if market.ex_post else buyers[i].place].tolist() for i, one in enumerate(paid)],
-    }
+    options = options or Options()
+    if options.exact:
+        raise ModelError("is not proved in fractions by the reduced program; ask for virtual-values", field="params.formulation")
+    start = time.perf_counter()
+    linear = build(market)
+    result = highs.solve(linear, options)
+    candidates = general.simple(market)
+    if result.x is not None:
+        candidates.append(read(market, linear, result.x))
+    lower, mechanism = max(((general.surely(market, one), one) for one in candidates), key=lambda pair: pair[0])
+    upper = result.bound * linear.unit
+    gap = (upper - lower) / max(linear.unit, abs(upper))
+    return Answer(
+        status=options.settled(result.status, gap),
+        mechanism=mechanism.written_out(market).as_json(),
+        quantities=quantities(market, mechanism.views(market)),
+        certificate=Certificate(lower, upper, gap, result.blocks),
+        method="reduced form",
+        notes=("reduced program: one prior, so that only the chance to be told right matters",),
+        run=result.run(time.perf_counter() - start, linear.columns),
+    )

@@ -189,12 +189,6 @@ def _number(given: Any, shape: tuple[int, ...], k: int, field: str) -> float:
         raise InstanceError(str(error), field=field + _at(np.unravel_index(k, shape))) from error
 
 
-def audit(market, mechanism):  # shim
-    from optmarket.models._competing_buyers_view import assess
-
-    return assess(market, Mechanism.read(market, mechanism))
-
-
 Rule = Sequence[tuple[FloatArray, FloatArray]]
 
 
@@ -212,8 +206,6 @@ def tables(market: Market, mechanism: Judged, rule: Rule | None = None) -> dict[
         For each kind of buyer and by report virtual values, and up to which S = alpha/(n - 1) times the sum of the rivals' the
         optimum tells a buyer right.
     """
-    if isinstance(mechanism, Mapping):  # shim
-        mechanism = Mechanism.read(market, mechanism)
     views = mechanism.views(market)
     first: dict[int, list[int]] = {}
     for i, view in enumerate(views):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,8 +90,9 @@ class View:
         return float(self.probability @ of @ self.weight)
 
     def deviations(self) -> dict[str, float]:
-        """The largest gain of a type of positive weight, in a case of positive probability, from each kind of deviation."""
-        active, likely = np.flatnonzero(self.weight > 0), np.flatnonzero(self.probability > 0)
+        """The largest gain of a type whose report has weight, in a case of positive probability, from each kind of deviation."""
+        made = np.bincount(self.report, self.weight)  # an end of a cell counts whatever its own weight
+        active, likely = np.flatnonzero(made[self.report] > 0), np.flatnonzero(self.probability > 0)
         reports, states = self.payment.shape[1], self.belief.shape[1]
         found = dict.fromkeys(("misreport", "disobey", "both", "individual-rationality"), 0.0)
         cells = max(1, BLOCK_BYTES // (8 * reports * states))
@@ -111,7 +113,8 @@ class View:
         obeyed = np.swapaxes(np.diagonal(experiment, axis1=2, axis2=3) @ worth.T, 1, 2) - burden
         best = -burden
         for told in range(experiment.shape[3]):
-            best = best + (worth[:, None, :] * experiment[:, None, :, :, told]).max(axis=3)
+            payoff = [worth[:, [act]] * experiment[:, None, :, act, told] for act in range(experiment.shape[2])]
+            best = best + functools.reduce(np.maximum, payoff)
         truth = obeyed[:, here, own]
         return {
             "misreport": obeyed - truth[:, :, None],

@@ -33,15 +33,12 @@ References
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from optmarket import highs
 from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
 from optmarket.models import _competing_buyers_cells as cells
@@ -51,16 +48,16 @@ from optmarket.models import _competing_buyers_optimum as optimum
 from optmarket.models import _competing_buyers_reduced as reduced
 from optmarket.models import _competing_buyers_report as report
 from optmarket.models import _competing_buyers_virtual as virtual
-from optmarket.models._competing_buyers_curve import Curve
+from optmarket.models._competing_buyers_curve import curve_of
 from optmarket.models._competing_buyers_market import Market, Params
 from optmarket.models._competing_buyers_plot import draw
 from optmarket.models._competing_buyers_report import Mechanism
 from optmarket.models._competing_buyers_scores import Scores
-from optmarket.models._competing_buyers_view import UNITS, Judged, assess, quantities
-from optmarket.numbers import floats
+from optmarket.models._competing_buyers_tally import Tallied
+from optmarket.models._competing_buyers_view import UNITS, Judged, assess
 from optmarket.program import LinearProgram
 from optmarket.registry import ModelSpec
-from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Solution
+from optmarket.solution import Answer, Audit, Claim, Options, Solution
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,8 +85,8 @@ def read(params: Params, mechanism: Mapping[str, Any]) -> tuple[Market, Judged]:
     ----------
     params : Params
     mechanism : mapping
-        Experiments and payments at every profile, see `Mechanism.read`, or a rule, see `Scores.read`; for whole distributions
-        with ``cells``, see `_competing_buyers_cells.market`.
+        Experiments and payments at every profile, see `Mechanism.read`, or by tally, see `Tallied.read`, or a rule, see
+        `Scores.read`; for whole distributions with ``cells``, see `_competing_buyers_cells.market`.
 
     Raises
     ------
@@ -97,11 +94,26 @@ def read(params: Params, mechanism: Mapping[str, Any]) -> tuple[Market, Judged]:
         With the field that does not fit.
     """
     market, rest = market_of(params, mechanism)
-    return market, Scores.read(market, rest) if "scores" in rest else Mechanism.read(market, rest)
+    form = Scores if "scores" in rest else Tallied if "experiments-by-tally" in rest else Mechanism
+    return market, form.read(market, rest)
 
 
 def form(params: Params) -> str:
-    """The formulation that is used: with a common prior virtual values if auto is asked for, else the general one."""
+    """The formulation that is used.
+
+    Raises
+    ------
+    ModelError
+        If buyers who differ are to be treated alike.
+    """
+    if params.formulation == "symmetric":
+        if len(params.buyers) > 1:
+            raise ModelError(
+                f"takes buyers who are all alike, and here are {len(params.buyers)} kinds; describe them as one with count, or ask "
+                "for another formulation",
+                field="params.formulation",
+            )
+        return "general" if params.prior is None else "reduced"
     if params.formulation != "auto":
         return params.formulation
     return "general" if params.prior is None else "virtual-values"
@@ -145,42 +157,12 @@ def solve(params: Params, options: Options | None = None) -> Answer:
             "is a whole distribution, which takes virtual values: leave formulation out, or give grid",
             field=f"params.buyers[{k}]",
         )
+    market = Market.of(params)
     if how == "reduced":
-        return _reduced(Market.of(params), options)
-    answer = general.solve(Market.of(params), options)
+        return reduced.solve(market, options)
+    answer = general.solve(market, options)
     why = "types have beliefs of their own" if params.prior is None else "as asked"
     return replace(answer, method=f"{answer.method}, general form", notes=(f"general program: {why}", *answer.notes))
-
-
-def _reduced(market: Market, options: Options) -> Answer:
-    if options.exact:
-        raise ModelError("is not proved in fractions by the reduced program; ask for virtual-values", field="params.formulation")
-    start, scale = time.perf_counter(), float(market.scale)
-    linear = reduced.build(market)
-    result = highs.solve(linear.listed() if options.method == "full" else linear, options)
-    candidates = general.simple(market)
-    if result.x is not None:
-        candidates.append(told(market, reduced.mechanism(market, linear, result.x)))
-    mechanism = max(candidates, key=lambda one: general.surely(market, one))
-    lower, upper = general.surely(market, mechanism), result.bound * scale
-    gap = (upper - lower) / max(scale, abs(upper))
-    status = options.settled(result.status, gap)
-    return Answer(
-        status=status,
-        mechanism=mechanism.as_json(),
-        quantities=quantities(market, mechanism.views(market)),
-        certificate=Certificate(lower, upper, gap, result.blocks),
-        method="reduced form",
-        notes=("reduced program: one prior, so that only the chance to be told right matters",),
-        run=result.run(time.perf_counter() - start, linear.columns),
-    )
-
-
-def told(market: Market, rule: Mapping[str, Any]) -> Mechanism:
-    """Chances of being told right at every profile, and payments, as experiments."""
-    prior = floats(market.prior)
-    experiments = tuple(virtual.experiment(prior, np.array(right)) for right in rule["told-right"])
-    return Mechanism(experiments, tuple(np.array(paid) for paid in rule["payments"]))
 
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
@@ -208,7 +190,7 @@ def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFra
 def plot(params: Params, solution: Solution) -> Figure:
     """The chance of being told right, drawn: see `_competing_buyers_plot.draw`."""
     values = [buyer.value if buyer.on_continuum else None for buyer in params.buyers]
-    curves = [Curve(value.law) if isinstance(value, Distribution) else None for value in values]
+    curves = [curve_of(value.law) if isinstance(value, Distribution) else None for value in values]
     return draw(solution, *read(params, solution.mechanism), curves)
 
 
