@@ -75,23 +75,43 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
         If it does not fit in memory.
     """
     market, _ = of_positive_weight(market)
+    program, sides = columns(market, exact=exact, deviations=deviations)
+    number, one = rounding(exact=exact)
+    program.add_rows("individual rationality", Rows.join(side.participation(one) for side in sides))
+    if deviations != "misreport":
+        kinds = zip(sides, market.groups, strict=True)
+        program.add_rows("obedience", Rows.join(side.obedience(number(kind.belief)) for side, (kind, _) in kinds))
+    if any(count > 1 for count in market.shape):
+        program.add_family("incentive", IncentiveRows(tuple(sides), disobey=deviations == "double"))
+    return program
+
+
+def columns(market: Market, *, exact: bool = False, deviations: Deviations = "double") -> tuple[LinearProgram, list[Side]]:
+    """The program of `build` before any incentives: its columns, what they mean, and each kind of buyer's side.
+
+    Parameters
+    ----------
+    market : Market
+        All of whose reports have mass.
+    exact, deviations
+        As in `build`.
+
+    Raises
+    ------
+    ModelError
+        If it does not fit in memory.
+    """
     groups, states = Groups.of(market), market.states
     instead = "fewer types, or count = n for buyers alike," if market.prior is None else 'formulation "virtual-values"'
     what = f"the general program of {len(market.buyers)} buyers and {market.profiles:,} profiles of types ({instead} would do)"
     check_memory(*_size(market, groups), what)
     number, one = rounding(exact=exact)
     program = LinearProgram("max", unit=float(market.scale))
-    columns = _ex_post_columns if market.ex_post else _bayesian_columns
-    sides = columns(market, groups, program, number, one, deviations)
+    make = _ex_post_columns if market.ex_post else _bayesian_columns
+    sides = make(market, groups, program, number, one, deviations)
     told = np.concatenate([side.experiment.reshape(-1, states) for side in sides])
     program.add_rows("experiment sums to one", Rows.dense(told, np.full(told.shape, one), one, one))
-    program.add_rows("individual rationality", Rows.join(side.participation(one) for side in sides))
-    if deviations != "misreport":
-        kinds = zip(sides, groups.kinds, strict=True)
-        program.add_rows("obedience", Rows.join(side.obedience(number(kind.belief)) for side, kind in kinds))
-    if any(kind.reports > 1 for kind in groups.kinds):
-        program.add_family("incentive", IncentiveRows(tuple(sides), disobey=deviations == "double"))
-    return program
+    return program, sides
 
 
 def rounding(*, exact: bool) -> tuple[Callable[[Any], Any], Any]:
@@ -149,6 +169,8 @@ class Side:
     harm : array of int, shape (S, K, W)
         Columns of how many rivals are right.
     payment : array of int, shape (S, K)
+    owed : array of int, shape (S, K)
+        What one pays who reports as is meant: `payment`, but in a relaxation that spares it something.
     """
 
     gain: NumberArray
@@ -158,6 +180,7 @@ class Side:
     experiment: IntArray
     harm: IntArray
     payment: IntArray
+    owed: IntArray
 
     def rows(self, case: IntArray, buyer: IntArray, report: IntArray, disobedience: IntArray) -> Rows:
         """Rows of type against report: no more is gained by that report and disobedience than by truth and obedience.
@@ -173,12 +196,12 @@ class Side:
         one = np.full((count, 1), self.gain.dtype.type(1) if self.gain.dtype != object else Fraction(1))
         cost = self.cost[buyer]
 
-        def columns(told: IntArray, taken: IntArray) -> list[IntArray]:
+        def columns(told: IntArray, taken: IntArray, paid: IntArray) -> list[IntArray]:
             experiment = self.experiment[case[:, None], told[:, None], taken, act]
-            return [experiment, self.harm[case, told], self.payment[case, told][:, None]]
+            return [experiment, self.harm[case, told], paid[case, told][:, None]]
 
-        truth = columns(self.report[buyer], np.broadcast_to(act, disobedience.shape))
-        index = np.hstack([*truth, *columns(report, disobedience)])
+        truth = columns(self.report[buyer], np.broadcast_to(act, disobedience.shape), self.owed)
+        index = np.hstack([*truth, *columns(report, disobedience, self.payment)])
         deviating = np.take_along_axis(self.gain[buyer], disobedience, 1)
         value = np.hstack([self.gain[buyer], -cost, -one, -deviating, cost, one])
         return Rows.dense(index, value, 0.0, np.inf)
@@ -187,7 +210,7 @@ class Side:
         """One row for each case and type: taking part is at least as good as facing informed rivals uninformed."""
         cases, types = len(self.payment), len(self.report)
         told = np.diagonal(self.experiment, axis1=2, axis2=3)
-        index = np.concatenate([told, self.harm, self.payment[:, :, None]], axis=2)[:, self.report]
+        index = np.concatenate([told, self.harm, self.owed[:, :, None]], axis=2)[:, self.report]
         value = np.hstack([self.gain, -self.cost, np.full((types, 1), -one)])
         width = index.shape[2]
         return Rows.dense(
@@ -260,7 +283,7 @@ def _ex_post_columns(
         width = states if market.own else 1
         harm = program.add_variables(f"rivals right {g + 1}", (*cells, width), lower=0 * one, upper=(n - 1) * one)
         program.add_rows(f"rivals right {g + 1}", sums(harm, parts, one))
-        sides.append(Side(*_payoffs(market, kind, number), kind.report, experiments[g], harm, payments[g]))
+        sides.append(Side(*_payoffs(market, kind, number), kind.report, experiments[g], harm, payments[g], payments[g]))
     return sides
 
 
@@ -296,7 +319,8 @@ def _bayesian_columns(
         width = states if market.own else 1
         harm = program.add_variables(f"rivals right {g + 1}", (reports, width), lower=0 * one, upper=(n - 1) * one)
         program.add_rows(f"rivals right {g + 1}", sums(harm, parts, one))
-        sides.append(Side(*_payoffs(market, kind, number), kind.report, experiment[None], harm[None], payment[None]))
+        columns = (experiment[None], harm[None], payment[None], payment[None])
+        sides.append(Side(*_payoffs(market, kind, number), kind.report, *columns))
     return sides
 
 
@@ -378,16 +402,18 @@ class IncentiveRows:
     def _worst(self, side: Side, block: slice, x: NumberArray, tolerance: float) -> tuple[Rows, Any]:
         experiment, payment = x[side.experiment[block]], x[side.payment[block]]
         told = np.diagonal(experiment, axis1=2, axis2=3)
-        harmed = x[side.harm[block]] @ side.cost.T + payment[:, :, None]
+        harmed = x[side.harm[block]] @ side.cost.T
         if self.disobey:
             payoff = side.gain[:, None, :, None] * experiment[:, None]
             value = payoff.max(axis=3).sum(axis=3)
         else:
             value = (told @ side.gain.T).swapaxes(1, 2)
         # by how much each type envies each report
-        failure = value - harmed.swapaxes(1, 2)
+        failure = value - (harmed + payment[:, :, None]).swapaxes(1, 2)
         here = np.arange(len(side.report))
-        truth = (told[:, side.report] * side.gain).sum(axis=2) - harmed[:, side.report, here]
+        truth = (
+            (told[:, side.report] * side.gain).sum(axis=2) - harmed[:, side.report, here] - x[side.owed[block]][:, side.report]
+        )
         failure = failure - truth[:, :, None]
         failure[:, here, side.report] = 0
         largest = failure.max()
@@ -448,14 +474,14 @@ class IncentiveRows:
             ones = np.full((pairs, 1), one)
             act = np.arange(states)
 
-            def columns(told: IntArray, side: Side = side, case: IntArray = case) -> list[IntArray]:
-                return [side.harm[case, told], side.payment[case, told][:, None]]
+            def columns(told: IntArray, paid: IntArray, side: Side = side, case: IntArray = case) -> list[IntArray]:
+                return [side.harm[case, told], paid[case, told][:, None]]
 
             truth = side.report[buyer]
             own = side.experiment[case[:, None], truth[:, None], act, act]
             incentive.append(
                 Rows.dense(
-                    np.hstack([own, *columns(truth), payoff, *columns(report)]),
+                    np.hstack([own, *columns(truth, side.owed), payoff, *columns(report, side.payment)]),
                     np.hstack([side.gain[buyer], -cost, -ones, np.full((pairs, states), -one), cost, ones]),
                     0.0,
                     np.inf,

@@ -278,9 +278,7 @@ def _unit_for(market: Market, virtual: Sequence[FloatArray]) -> float:
 
 
 def _few(market: Market) -> bool:
-    return math.prod(kind.reports**count for kind, count in market.groups) <= ATOMS * min(
-        kind.reports for kind, _ in market.groups
-    )
+    return market.profiles <= ATOMS * min(market.shape)
 
 
 def _span(market: Market, score: Sequence[FloatArray]) -> float:
@@ -303,4 +301,4 @@ def _fits(market: Market, score: Sequence[FloatArray], unit: float) -> bool:
     largest = max(float(np.abs(each).max()) for each in score)
     if _few(market):
         return bool(largest * len(market.buyers) < unit * 2.0**52)
-    return bool(_span(market, score) <= 2 * unit * LATTICE)
+    return _span(market, score) <= 2 * unit * LATTICE

@@ -20,6 +20,7 @@ UNITS = {
     **dict.fromkeys(("revenue", "surplus", "welfare", "worth-of-information", "worth-of-threat"), "payoff units"),
     "informed-share": "probability",
     "externality-cost": "payoff units",
+    **dict.fromkeys(("revenue-estimate", "estimate-uncertainty"), "payoff units"),  # of whole distributions of beliefs
 }
 
 

@@ -41,6 +41,7 @@ import pandas as pd
 
 from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
+from optmarket.models import _competing_buyers_beliefs as beliefs
 from optmarket.models import _competing_buyers_cells as cells
 from optmarket.models import _competing_buyers_continuum as continuum
 from optmarket.models import _competing_buyers_general as general
@@ -109,8 +110,8 @@ def form(params: Params) -> str:
     if params.formulation == "symmetric":
         if len(params.buyers) > 1:
             raise ModelError(
-                f"takes buyers who are all alike, and here are {len(params.buyers)} kinds; describe them as one with count, or ask "
-                "for another formulation",
+                f"takes buyers who are all alike, and here are {len(params.buyers)} kinds; describe them as one with count, or "
+                "ask for another formulation",
                 field="params.formulation",
             )
         return "general" if params.prior is None else "reduced"
@@ -151,6 +152,8 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         return (
             optimum.solve_continuum(params, options) if params.on_continuum else optimum.solve_finite(Market.of(params), options)
         )
+    if params.on_continuum and params.prior is None and how == "general":
+        return beliefs.solve(params, options)
     if params.on_continuum:
         k = next(k for k, buyer in enumerate(params.buyers) if buyer.on_continuum)
         raise ModelError(
