@@ -10,7 +10,9 @@ Above: the means over cells of any mechanism satisfy a program. With U(theta) wh
    first state and the slope s, the difference of ``right - harm`` between the states. U is convex of slope v s, so that s rises
    and ``0 <= C <= E(theta - E theta)^+ (s after - s before)``: its mean in the next cell less its mean in the one before.
 
-Ex post this holds at each profile of the others, and so for the means over theirs.
+Ex post this holds at each profile of the others, and so for the means over theirs. If harm is expected by the rivals' beliefs, s
+is without it, and harm itself is missed by at most alpha v times the rivals' mean absolute deviation within cells, for all types
+alike.
 """
 
 from __future__ import annotations
@@ -138,23 +140,29 @@ def above(params: Params, edges: Sequence[FloatArray], options: Options) -> floa
         for buyer, lower in zip(params.buyers, edges, strict=True)
     ]
     market, _ = general.of_positive_weight(Market.of(params, [kind for kind, _ in each]))
+    kinds = list(zip(market.groups, each, strict=True))
     worth = [float(max(kind.value) / market.scale) for kind, _ in market.groups]
     # being told right, no rival being right: an entry of the market's whole surplus
     most = sum(
         count * float(kind.mass @ (kind.value * (1 + market.externality - kind.belief.max(axis=1))))
         for kind, count in market.groups
     )
-    if not market.own:  # harm by a rival's belief is no product of means
-        return float(most * (1 + ROUNDING))
+    more = 0.0
+    if not market.own:
+        if any(len(set(kind.value)) > 1 for kind, _ in market.groups):
+            return float(most * (1 + ROUNDING))
+        # harm by a rival's belief is no product of means; what is missed is a price that all types see alike
+        missed = max(2 * float(floats(kind.mass) @ spread[spread >= 0]) for (kind, _), (_, spread) in kinds if spread is not None)
+        more = sum(count * float(market.externality * kind.value[0]) * missed for kind, count in market.groups)
     program, sides = general.columns(market)
     relaxed = [
         side if spread is None else _credited(program, market, g, side, spread[spread >= 0] * worth[g])
-        for g, (side, (_, spread)) in enumerate(zip(sides, each, strict=True))
+        for g, (side, (_, (_, spread))) in enumerate(zip(sides, kinds, strict=True))
     ]
     program.add_rows("individual rationality", Rows.join(side.participation(1.0) for side in relaxed))
     program.add_rows("obedience", Rows.join(_disobeying(side) for side in relaxed))
     program.add_family("incentive", IncentiveRows(tuple(relaxed), disobey=True))
-    return min(highs.solve(program, options).bound * program.unit, float(most * (1 + ROUNDING)))
+    return min(highs.solve(program, options).bound * program.unit + more, float(most * (1 + ROUNDING)))
 
 
 def _means(buyer: Buyer, lower: FloatArray) -> tuple[Kind, FloatArray]:
@@ -186,15 +194,16 @@ def _credited(program: LinearProgram, market: Market, g: int, side: Side, spread
         v E(theta - E theta)^+ of each cell.
     """
     cases, reports = side.payment.shape
-    share, range_ = float(market.share), 1 + float(market.externality)
+    share, steepest = float(market.share), 1 + float(market.externality) * market.own
     shape = (cases, reports)
-    least = np.broadcast_to(-2 * range_ * spread, shape)
+    least = np.broadcast_to(-2 * steepest * spread, shape)
     owed = program.add_variables(f"owed {g + 1}", shape, lower=least, upper=2.0)
     both = np.stack([side.payment, owed], axis=-1).reshape(-1, 2)
     program.add_rows(f"credit at least nothing {g + 1}", Rows.dense(both, np.tile([1.0, -1.0], (len(both), 1)), 0.0, np.inf))
     told = np.diagonal(side.experiment, axis1=2, axis2=3)
-    slope = np.concatenate([told, side.harm], axis=2)  # (S, K, 4): times 1, -1, -share, share
-    sign = np.array([1.0, -1.0, -share, share])
+    # of harm by the rivals' beliefs the own one changes nothing
+    slope = np.concatenate([told, side.harm], axis=2) if market.own else told
+    sign = np.array([1.0, -1.0, -share, share])[: slope.shape[2]]
     index = np.concatenate(
         [np.roll(slope, -1, axis=1), np.roll(slope, 1, axis=1), side.payment[..., None], owed[..., None]], axis=2
     )
@@ -202,7 +211,7 @@ def _credited(program: LinearProgram, market: Market, g: int, side: Side, spread
     up = np.where((here < reports - 1)[:, None], spread[:, None] * sign, 0.0)
     down = np.where((here > 0)[:, None], -spread[:, None] * sign, 0.0)
     value = np.concatenate([up, down, np.tile([-1.0, 1.0], (reports, 1))], axis=1)
-    ends = ((here == reports - 1) * 1.0 + (here == 0)) * range_ * spread  # no slope is beyond
+    ends = ((here == reports - 1) * 1.0 + (here == 0)) * steepest * spread  # no slope is beyond
     width = index.shape[2]
     program.add_rows(
         f"credit at most {g + 1}",

@@ -128,8 +128,9 @@ def _map(panel: Axes, i: int, market: Market, mechanism: Judged, curves: Sequenc
     if isinstance(mechanism, Scores):
         own, rival = curves[group[i]], curves[group[1 - i]]
         if own is not None and rival is not None:
-            line = _boundary(own, rival, grids[i], grids[1 - i], market)
-            across, up = (line, grids[1]) if i == 0 else (grids[0], line)
+            others = np.linspace(grids[1 - i][0], grids[1 - i][-1], 20 * PIXELS)
+            line = _boundary(own, rival, grids[i], others, market)
+            across, up = (line, others) if i == 0 else (others, line)
             panel.plot(across, up, color="black", linewidth=1.2)
             panel.set_xlim(extent[:2])
             panel.set_ylim(extent[2:])

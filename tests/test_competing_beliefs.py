@@ -56,10 +56,12 @@ def test_without_externality_each_buyer_is_a_market_of_its_own(law: dict[str, An
         ([{"count": 2, "belief": UNIFORM}], 1, "ex-post"),
         ([{"belief": UNIFORM}, SURE], "1/2", "ex-post"),
         ([{"count": 3, "belief": GAP}], "1/2", "ex-post"),
+        ([{"belief": UNIFORM}, {"belief": GAP}], 2, "other"),
     ],
 )
 def test_coarse_upper_bounds_lie_above_fine_lower_ones(buyers: list[dict[str, Any]], alpha: Any, ic: str) -> None:
-    given = params(buyers, alpha, ic)
+    given = params(buyers, alpha) if ic == "other" else params(buyers, alpha, ic)
+    given = given.model_copy(update={"externality_belief": "other"}) if ic == "other" else given
     found = [bounds(given, size) for size in (2, 4, 8)]
     assert all(a[0] <= b[0] + 1e-9 for a, b in pairwise(found))  # halved cells can do what whole ones do
     assert max(lower for lower, _ in found) <= min(upper for _, upper in found)
@@ -73,7 +75,11 @@ def test_bounds_of_two_uniform_buyers() -> None:
     assert upper == pytest.approx(0.6280339381, abs=1e-8)  # by another program with all rows listed
     other = params([{"count": 2, "belief": UNIFORM}], externality_belief="other")
     lower, upper = bounds(other, 16)
-    assert lower == pytest.approx(0.33203125, abs=1e-9) and upper >= 1 / 3
+    assert lower == pytest.approx(0.33203125, abs=1e-9) and 1 / 3 <= upper < 0.4
+    for alpha, known in (("1/2", 1 / 3), (1, 1 / 2), (2, 1)):
+        for ic in ("bayesian", "ex-post"):
+            lower, upper = bounds(params([{"count": 2, "belief": UNIFORM}], alpha, ic, externality_belief="other"), 8)
+            assert lower <= known <= upper
 
 
 @pytest.mark.parametrize("ic", ["bayesian", "ex-post"])

@@ -410,7 +410,7 @@ def test_quantities_and_tables_by_hand() -> None:
             "externality-cost": 6,
         }
     )
-    assert set(judge(given, mechanism).quantities) == set(UNITS)
+    assert set(judge(given, mechanism).quantities) < set(UNITS)
     tables = report.tables(given, Mechanism.read(given, mechanism))
     assert tables["buyers"]["revenue"].tolist() == pytest.approx([0.5, 0.5])
     assert tables["buyers"]["gain"].tolist() == pytest.approx([0.25, 0.25])
