@@ -79,22 +79,24 @@ def solve(params: Params, options: Options) -> Answer:
         market = cells.market(params, edges)
         if found and _effort(market) > (SMALL if options.gap is None else LARGE):
             break
-        upper = min(upper, above(params, edges, rest()))
+        bound, ended = above(params, edges, rest())
+        upper = min(upper, bound)
         answer = general.solve(market, rest())
         found.append(replace(answer, mechanism={"cells": [each.tolist() for each in edges], **answer.mechanism}))
         best = max(found, key=lambda one: one.certificate.lower)
         gap = (upper - best.certificate.lower) / max(float(market.scale), abs(upper))
-        if gap <= options.wanted or rest().time_limit == 0 or answer.status is Status.INTERRUPTED:
+        if gap <= options.wanted or rest().time_limit == 0 or Status.INTERRUPTED in (answer.status, ended):
             break
         size *= 2
     estimate, step = best.quantities["revenue"], upper - best.certificate.lower
     if len(found) > 1:
         step = max(found[-1].quantities["revenue"] - found[-2].quantities["revenue"], 0.0)
         estimate = min(estimate + step / 3, upper)  # cells half as long cost a quarter
-    status = answer.status
     if gap <= options.wanted:
         status = Status.OPTIMAL
-    elif status is not Status.INTERRUPTED:
+    elif Status.INTERRUPTED in (answer.status, ended):
+        status = Status.INTERRUPTED
+    else:
         status = Status.TIME_LIMIT if rest().time_limit == 0 else Status.GAP
     return Answer(
         status=status,
@@ -119,14 +121,14 @@ def _effort(market: Market) -> int:
     """About how many columns a program has; ex post, where each case has incentives of its own, some more."""
     groups = Groups.of(market)
     each = market.states * (12 if market.ex_post else 1)
-    return sum(len(groups.others(g)) * kind.reports * each for g, kind in enumerate(groups.kinds))
+    return sum(groups.others(g).total * kind.reports * each for g, kind in enumerate(groups.kinds))
 
 
 # The bound ---------------------------------------------------------------------------------------------------------------
 
 
-def above(params: Params, edges: Sequence[FloatArray], options: Options) -> float:
-    """An upper bound on the revenue of all mechanisms, by means over cells.
+def above(params: Params, edges: Sequence[FloatArray], options: Options) -> tuple[float, Status]:
+    """An upper bound on the revenue of all mechanisms, by means over cells, and how its program ended: it holds in any case.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ def above(params: Params, edges: Sequence[FloatArray], options: Options) -> floa
     more = 0.0
     if not market.own:
         if any(len(set(kind.value)) > 1 for kind, _ in market.groups):
-            return float(most * (1 + ROUNDING))
+            return float(most * (1 + ROUNDING)), Status.OPTIMAL
         # harm by a rival's belief is no product of means; what is missed is a price that all types see alike
         missed = max(2 * float(floats(kind.mass) @ spread[spread >= 0]) for (kind, _), (_, spread) in kinds if spread is not None)
         more = sum(count * float(market.externality * kind.value[0]) * missed for kind, count in market.groups)
@@ -162,7 +164,8 @@ def above(params: Params, edges: Sequence[FloatArray], options: Options) -> floa
     program.add_rows("individual rationality", Rows.join(side.participation(1.0) for side in relaxed))
     program.add_rows("obedience", Rows.join(_disobeying(side) for side in relaxed))
     program.add_family("incentive", IncentiveRows(tuple(relaxed), disobey=True))
-    return min(highs.solve(program, options).bound * program.unit + more, float(most * (1 + ROUNDING)))
+    result = highs.solve(program, options)
+    return min(result.bound * program.unit + more, float(most * (1 + ROUNDING))), result.status
 
 
 def _means(buyer: Buyer, lower: FloatArray) -> tuple[Kind, FloatArray]:

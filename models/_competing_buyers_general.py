@@ -133,11 +133,11 @@ def _size(market: Market, groups: Groups) -> tuple[int, int, int]:
     states, width = market.states, market.states if market.own else 1
     rows = columns = nonzeros = 0
     for g, kind in enumerate(groups.kinds):
-        cases, reports, types = len(groups.others(g)), kind.reports, len(kind.weight)
+        cases, reports, types = groups.others(g).total, kind.reports, len(kind.weight)
         if market.ex_post:
             nonzeros += cases * reports * states * (len(market.buyers) - 1)
         else:
-            pairs = sum(len(groups.others(g, h)) * groups.kinds[h].reports for h, _ in groups.rivals(g))
+            pairs = sum(groups.others(g, h).total * groups.kinds[h].reports for h, _ in groups.rivals(g))
             rows, columns = rows + reports * states, columns + cases * reports * states
             nonzeros += reports * states * (cases + 1 + pairs)
             cases = 1
@@ -294,7 +294,7 @@ def _bayesian_columns(
     act = np.arange(states)
     right = []
     for g, kind in enumerate(groups.kinds):
-        shape = (len(groups.others(g)), kind.reports, states)
+        shape = (groups.others(g).total, kind.reports, states)
         right.append(program.add_variables(f"right {g + 1}", shape, lower=0 * one, upper=one))
     sides = []
     for g, kind in enumerate(groups.kinds):
@@ -534,7 +534,7 @@ def simple(market: Market) -> list[Tallied]:
     others' not being told either.
     """
     groups, states = Groups.of(market), np.eye(market.states)
-    cells = [(len(groups.others(g)), kind.reports) for g, kind in enumerate(groups.kinds)]
+    cells = [(groups.others(g).total, kind.reports) for g, kind in enumerate(groups.kinds)]
     likeliest = [floats(kind.mean_belief).argmax(axis=1) for kind in groups.kinds]
     informed = [np.broadcast_to(states, (*shape, *states.shape)) for shape in cells]
     silent = [
@@ -561,7 +561,7 @@ def surely(market: Market, mechanism: Tallied) -> float:
         return -math.inf
     groups, n = Groups.of(market), len(market.buyers)
     # one rounding for each addend of a mean over cases and reports, and for each factor of a case's chance
-    roundings = max(len(groups.others(g)) + kind.reports for g, kind in enumerate(groups.kinds)) + 4 * n
+    roundings = max(groups.others(g).total + kind.reports for g, kind in enumerate(groups.kinds)) + 4 * n
     slack = 2.0**-51 * n * roundings * float(market.scale)
     return math.nextafter(judged.quantities["revenue"] - n * judged.worst - slack, -math.inf)
 

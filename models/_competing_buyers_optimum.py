@@ -56,13 +56,12 @@ def up_to(market: Market) -> list[tuple[FloatArray, FloatArray]]:
         Finite, with a common prior.
     """
     found = rule(market, exact=False)
-    first = {id(kind): i for i, kind in reversed(list(enumerate(market.buyers)))}
     made = []
-    for i in first.values():
-        one = found.buyers[i]
-        phi = floats(one.ironed)[one.place]
-        made.append((phi, phi if market.ex_post else np.maximum(phi, float(found.thresholds[i][0]))))
-    return made[::-1]
+    for kind, _ in market.groups:
+        first = next(i for i, one in enumerate(market.buyers) if one is kind)
+        phi = floats(found.buyers[first].ironed)[found.buyers[first].place]
+        made.append((phi, phi if market.ex_post else np.maximum(phi, float(found.thresholds[first][0]))))
+    return made
 
 
 def solve_finite(market: Market, options: Options) -> Answer:

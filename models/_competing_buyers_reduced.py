@@ -92,12 +92,12 @@ def _size(groups: Groups, *, ex_post: bool) -> tuple[int, int, int]:
     """Rows, columns and non-zeros, before they are built."""
     rows = columns = nonzeros = 0
     for g, kind in enumerate(groups.kinds):
-        cells = kind.reports * len(groups.others(g))
+        cells = kind.reports * groups.others(g).total
         if ex_post:
-            truths = 2 * (cells - len(groups.others(g)))
+            truths = 2 * (cells - groups.others(g).total)
             rows, columns, nonzeros = rows + truths, columns + 2 * cells, nonzeros + truths * (sum(groups.sizes) + 2)
         else:
-            pairs = sum(len(groups.others(g, h)) * groups.kinds[h].reports for h, _ in groups.rivals(g))
+            pairs = sum(groups.others(g, h).total * groups.kinds[h].reports for h, _ in groups.rivals(g))
             rows, columns = rows + 4 * kind.reports - 2, columns + cells + 3 * kind.reports
             nonzeros += cells + kind.reports * (pairs + 10) - 8
     return rows, columns, nonzeros
@@ -131,7 +131,7 @@ def _bayesian_columns(market: Market, groups: Groups, program: LinearProgram, nu
     n, level, share = len(market.buyers), number(_level(market)), market.share
     right = []
     for g, kind in enumerate(groups.kinds):
-        right.append(program.add_variables(f"right {g + 1}", (len(groups.others(g)), kind.reports), lower=0 * one, upper=one))
+        right.append(program.add_variables(f"right {g + 1}", (groups.others(g).total, kind.reports), lower=0 * one, upper=one))
     for g, kind in enumerate(groups.kinds):
         name, shape = str(g + 1), (1, kind.reports)
         weight = groups.sizes[g] * kind.mass[None]

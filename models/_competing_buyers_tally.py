@@ -50,7 +50,9 @@ class Tallies:
         """How many multisets each group has."""
         return tuple(map(multisets, self.sizes, self.shape))
 
-    def __len__(self) -> int:
+    @property
+    def total(self) -> int:
+        """How many tallies there are."""
         return math.prod(self.counts)
 
     @cached_property
@@ -65,7 +67,7 @@ class Tallies:
     @cached_property
     def places(self) -> tuple[IntArray, ...]:
         """The multiset of each group in each tally, shape (S,)."""
-        return tuple(np.unravel_index(np.arange(len(self)), self.counts))
+        return tuple(np.unravel_index(np.arange(self.total), self.counts))
 
     def changed(self, group: int, by: int) -> Tallies:
         """Of more or fewer buyers of a group."""
@@ -249,7 +251,7 @@ class Tallied:
         experiments, payments = [], []
         for g, kind in enumerate(groups.kinds):
             axes = [f"cases of group {g + 1}", f"reports of group {g + 1}", "states", "actions"]
-            shape = (len(groups.others(g)), kind.reports)
+            shape = (groups.others(g).total, kind.reports)
             experiments.append(chances(told[g], (*shape, market.states, market.states), axes, f"{names[0]}[{g}]"))
             by_case = depth(paid[g]) > 1
             payments.append(nested(paid[g], shape[1 - by_case :], axes[1 - by_case : 2], f"{names[1]}[{g}]"))

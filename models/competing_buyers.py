@@ -18,7 +18,8 @@ Maximise expected payments over experiments and payments, subject to individual 
 
 Closed forms
 ------------
-With a common prior and finitely many values: virtual values, ironed, and thresholds (`_competing_buyers_virtual`).
+With a common prior virtual values, ironed, and thresholds: of finitely many values (`_competing_buyers_virtual`) and of whole
+distributions (`_competing_buyers_continuum`). Whole distributions of beliefs are bracketed (`_competing_buyers_beliefs`).
 
 Where the source is wrong
 -------------------------

@@ -31,7 +31,7 @@ def bounds(given: market.Params, size: int) -> tuple[float, float]:
     """Lower and upper, with so many cells."""
     edges = [cells.even(cells.law_of(buyer), size) if buyer.on_continuum else np.zeros(0) for buyer in given.buyers]
     found = general.solve(cells.market(given, edges), Options())
-    return found.certificate.lower, beliefs.above(given, edges, Options())
+    return found.certificate.lower, beliefs.above(given, edges, Options())[0]
 
 
 @pytest.mark.parametrize("ic", ["bayesian", "ex-post"])

@@ -112,6 +112,19 @@ def test_what_is_refused() -> None:
         market.solve(params(prior=EVEN, buyers=[TWO]), Options(method="cuts"))
 
 
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [("reduced", 'formulation "virtual-values" would do'), ("general", 'formulation "virtual-values" would do')],
+)
+def test_too_many_profiles_say_what_would_do(form: str, words: str) -> None:
+    many = {"count": 20, "value": {"dist": "uniform"}, "grid": {"size": 100}}
+    with pytest.raises(ModelError, match=words) as caught:
+        market.solve(params(prior=EVEN, buyers=[many], formulation=form))
+    assert "GiB" in str(caught.value)
+    with pytest.raises(ModelError, match="count = n for buyers alike"):
+        market.solve(params(buyers=[{"count": 10, "belief": {"dist": "uniform"}, "grid": {"size": 100}}]))
+
+
 def test_many_profiles_are_solved_by_scores() -> None:
     many = params(prior=EVEN, buyers=[{"count": 20, "types": TWO["types"]}])  # 1,048,576 profiles
     answer = market.solve(many)

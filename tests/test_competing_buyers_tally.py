@@ -70,7 +70,7 @@ def test_tallies_counted_one_by_one(sizes: tuple[int, ...], shape: tuple[int, ..
         return tuple(tuple(sorted(to)) if h == group else one for h, one in enumerate(of))
 
     tallies, expected = Tallies(sizes, shape), listed(sizes)
-    assert len(tallies) == len(expected)
+    assert tallies.total == len(expected)
     for group, size in enumerate(sizes):
         reports, often = tallies.reports(group), tallies.often(group)
         assert reports.shape == often.shape == (len(expected), size)
@@ -247,7 +247,7 @@ def test_types_pooled_are_types_held_equal(counts: tuple[tuple[int, int], ...], 
         cases = groups.others(g)
         lists = [cases.reports(h) for h in range(len(groups))]
         keys: dict[Any, list[Any]] = {}
-        for s in range(len(cases)):
+        for s in range(cases.total):
             met = tuple(tuple(sorted(report[k] if h == 0 else k for k in each[s])) for h, each in enumerate(lists))
             for k in range(groups.kinds[g].reports):
                 keys.setdefault((met, report[k] if g == 0 else k), []).append((s, k))
@@ -320,7 +320,7 @@ def random_tallied(given: Market, seed: int) -> Tallied:
     random, groups, states = np.random.default_rng(seed), Groups.of(given), given.states
     experiments, payments = [], []
     for g, kind in enumerate(groups.kinds):
-        cells = (len(groups.others(g)), kind.reports)
+        cells = (groups.others(g).total, kind.reports)
         experiments.append(random.dirichlet(np.ones(states), (*cells, states)))
         payments.append(random.random(cells if given.ex_post else cells[1:]))
     return Tallied(tuple(experiments), tuple(payments))

@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+import optmarket
 from optmarket import cli
 
 ROOT = Path(__file__).parents[1]
@@ -43,3 +45,19 @@ def test_every_command_stands_on_its_page() -> None:
     commands = [command.name for command in cli.app.registered_commands]
     assert len(commands) > 5
     assert {"--help", *(f"{name} --help" for name in commands)} <= there
+
+
+def test_the_paper_s_tables_on_competing_buyers_are_those_of_the_instances() -> None:
+    page = (ROOT / "docs" / "competing-buyers.md").read_text("utf-8")
+    rows = re.findall(r"^\| (uniform|exponential|unlike), α = (\S+), max θ = (\S+) \| (.+) \|$", page, re.MULTILINE)
+    assert len(rows) == 12
+    for law, alpha, theta, cells in rows:
+        shown = cells.split(" | ")
+        for ic, (exact, printed, learned) in (("bayesian", shown[:3]), ("ex-post", shown[3:])):
+            name = f"{law}-{ic}-{'strong' if alpha == '2' else 'weak'}-{'even' if theta == '1/2' else 'skewed'}"
+            case = optmarket.load(ROOT / "instances" / "competing-buyers" / f"{name}.toml")
+            stated = {claim.kind: claim for claim in reversed(case.expect)}
+            assert float(exact) == pytest.approx(float(Fraction(stated["analytic"].value)), rel=1e-8)
+            assert printed == stated["published"].value
+            value, regret = re.fullmatch(r"(\S+) \((\S+)\)", learned).groups()  # type: ignore[union-attr]
+            assert value == stated["neural"].value and f"regret 0{regret}" in stated["neural"].source
