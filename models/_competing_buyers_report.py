@@ -253,10 +253,11 @@ def _types_table(market: Market, views: list[View], alike: list[list[int]], rule
         kind, view = market.buyers[buyers[0]], views[buyers[0]]
         shown_ = _shown(kind)
         report = kind.report[shown_]
-        listed = len(kind.report) == kind.reports
         columns: dict[str, Any] = {"buyer": _named(buyers)}
-        if listed:
-            columns |= {"type": [kind.names[r] for r in shown_], "weight": view.weight[shown_]}
+        if any(len(one.report) == one.reports for one in kinds):
+            cells = len(kind.report) != kind.reports
+            columns["type"] = [f"from {kind.names[r]}" if cells else kind.names[r] for r in shown_]
+            columns["weight"] = floats(kind.mass)[report]
         columns["value"] = view.value[shown_]
         if market.prior is None:
             columns |= {f"Pr({w + 1})": view.belief[shown_, w] for w in range(market.states)}

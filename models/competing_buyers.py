@@ -207,20 +207,7 @@ def theory(params: Params) -> list[Claim]:
     if params.prior is None:
         return []
     if params.on_continuum:
-        return [
-            Claim(
-                "revenue",
-                _rounded(float(virtual.rule(market).revenue), relation),
-                relation,
-                "analytic",
-                f"values counted as the {side} ends of cells",
-                1e-8,
-            )
-            for relation, side, market in (
-                ("lower", "lower", optimum.ends(params)),
-                ("upper", "upper", optimum.ends(params, upper=True)),
-            )
-        ]
+        return [_by_ends(params, "lower"), _by_ends(params, "upper")]
     found = virtual.rule(Market.of(params))
     claims = [Claim("revenue", repr(float(found.revenue)), "eq", "analytic", "virtual values, ironed, and thresholds", 1e-8)]
     rules = {buyer.grid.rule if buyer.grid else "none" for buyer in params.buyers}
@@ -233,6 +220,14 @@ def theory(params: Params) -> list[Claim]:
         source = f"optimum of the whole distributions, {value:.9g}"
         claims.append(Claim("revenue", _rounded(high if side == "upper" else low, side), side, "analytic", source, 1e-8))
     return claims
+
+
+def _by_ends(params: Params, side: str) -> Claim:
+    """A bound by values that count as the lower, or the upper, ends of cells."""
+    found = virtual.rule(optimum.ends(params, upper=side == "upper"), exact=False)
+    slip = found.tie if side == "upper" else -found.excess - found.tie
+    value = _rounded(float(found.revenue) + slip, side)
+    return Claim("revenue", value, side, "analytic", f"values counted as the {side} ends of cells", 1e-8)
 
 
 def _rounded(bound: float, relation: str) -> str:

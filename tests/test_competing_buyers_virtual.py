@@ -265,10 +265,10 @@ def test_grids_close_in(law: dict[str, Any], ic: str) -> None:
         [{"value": UNIFORM}, {"value": {"dist": "uniform", "loc": 1, "scale": 2}}],
         [{"count": 2, "value": IRREGULAR}],
         [{"count": 3, "value": {"dist": "beta", "a": 2, "b": 3}}],
-        [{"count": 4, "value": UNIFORM}, {"count": 2, "value": {"dist": "lognorm", "s": 1}}],
+        [{"count": 2, "value": UNIFORM}, {"value": {"dist": "lognorm", "s": 1}}],
         [{"count": 2, "value": {"dist": "pareto", "b": 3}}],
     ],
-    ids=["uniform", "exponential", "unlike", "irregular", "three", "six", "pareto"],
+    ids=["uniform", "exponential", "unlike", "irregular", "three", "heavy", "pareto"],
 )
 def test_the_mechanism_of_whole_distributions_earns_the_optimum(buyers: list[dict[str, Any]], ic: str) -> None:
     given = params(buyers, "3/2", ic, "3/5")

@@ -133,6 +133,7 @@ def test_solves_and_meets_its_claims(path: Path) -> None:
     assert solution.audit.good
     assert solution.good
     assert len(solution.claims) >= len(loaded(path).expect) > 0
+    assert solution.quantities.keys() <= registry.get(solution.model).units.keys()
 
 
 @pytest.mark.parametrize("path", FILES, ids=slug)
