@@ -29,7 +29,7 @@ from optmarket import highs
 from optmarket.errors import ModelError
 from optmarket.models import _competing_buyers_cells as cells
 from optmarket.models import _competing_buyers_general as general
-from optmarket.models._competing_buyers_general import IncentiveRows, Side
+from optmarket.models._competing_buyers_incentives import IncentiveRows, Side
 from optmarket.models._competing_buyers_market import Buyer, Kind, Market, Params
 from optmarket.models._competing_buyers_tally import Groups
 from optmarket.numbers import floats
