@@ -67,6 +67,8 @@ def solve(params: Params, options: Options) -> Answer:
     start = time.perf_counter()
     if options.exact:
         raise ModelError("gives all beliefs, of which nothing is proved in fractions; leave exact out", field="params.buyers")
+    if options.method not in {"auto", "cuts"}:
+        raise ModelError(f"all beliefs take rows on demand, not the method {options.method!r}: leave it out, or give grid")
 
     def rest() -> Options:
         left = None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))

@@ -108,6 +108,8 @@ def test_what_is_refused() -> None:
     given = params([{"count": 2, "belief": UNIFORM}])
     with pytest.raises(ModelError, match="leave exact out"):
         market.solve(given, Options(exact=True))
+    with pytest.raises(ModelError, match="take rows on demand"):
+        market.solve(given, Options(method="full"))
     for form in ("reduced", "virtual-values"):
         with pytest.raises(ModelError, match="take"):
             market.solve(params([{"count": 2, "belief": UNIFORM}], formulation=form), Options())
