@@ -12,6 +12,7 @@ from optmarket.models._competing_buyers_curve import Curve
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_report import Mechanism
 from optmarket.models._competing_buyers_scores import Scores
+from optmarket.models._competing_buyers_tally import Tallied
 from optmarket.models._competing_buyers_view import Judged
 from optmarket.numbers import floats
 from optmarket.program import FloatArray
@@ -96,9 +97,7 @@ def _map(panel: Axes, i: int, market: Market, mechanism: Judged, curves: Sequenc
     panel.set_title(f"buyer {i + 1}: chance of being told right")
     kinds = market.buyers
     if max(market.shape) <= NUMBERED and isinstance(mechanism, Mechanism):
-        told = np.diagonal(mechanism.experiments[i], axis1=-2, axis2=-1)
-        own = (np.moveaxis(told, i, 0) * floats(kinds[i].mean_belief)[:, None, :]).sum(axis=2)
-        plots.heat_map(panel, own, list(kinds[i].names), list(kinds[1 - i].names))
+        plots.heat_map(panel, _right(market, mechanism, i), list(kinds[i].names), list(kinds[1 - i].names))
         panel.set_ylabel("own type")
         panel.set_xlabel("type of the other")
         return
@@ -117,10 +116,7 @@ def _map(panel: Axes, i: int, market: Market, mechanism: Judged, curves: Sequenc
         right = mechanism.right(market, group[i], scores[i][:, None], scores[1 - i][None, :])
         right = right if i == 0 else right.T
     else:
-        assert isinstance(mechanism, Mechanism)
-        told = np.diagonal(mechanism.experiments[i], axis1=-2, axis2=-1)
-        beliefs = floats(kinds[i].mean_belief)[:, None, :]
-        right = np.moveaxis((np.moveaxis(told, i, 0) * beliefs).sum(axis=2), 0, i)[np.ix_(index[0], index[1])]
+        right = np.moveaxis(_right(market, mechanism, i), 0, i)[np.ix_(index[0], index[1])]
     extent = (grids[0][0], grids[0][-1], grids[1][0], grids[1][-1])
     panel.imshow(right.T, origin="lower", extent=extent, aspect="auto", cmap="Greys", vmin=0, vmax=1.3, interpolation="nearest")
     panel.set_xlabel(f"buyer 1: {places[0]}")
@@ -134,6 +130,17 @@ def _map(panel: Axes, i: int, market: Market, mechanism: Judged, curves: Sequenc
             panel.plot(across, up, color="black", linewidth=1.2)
             panel.set_xlim(extent[:2])
             panel.set_ylim(extent[2:])
+
+
+def _right(market: Market, mechanism: Judged, i: int) -> FloatArray:
+    """Chance that one of two buyers is told right, by its own belief, by own report and the other's."""
+    if isinstance(mechanism, Tallied):
+        group = next(g for g, (kind, _) in enumerate(market.groups) if kind is market.buyers[i])
+        told = np.diagonal(mechanism.experiments[group], axis1=-2, axis2=-1).swapaxes(0, 1)
+    else:
+        assert isinstance(mechanism, Mechanism)
+        told = np.moveaxis(np.diagonal(mechanism.experiments[i], axis1=-2, axis2=-1), i, 0)
+    return np.asarray((told * floats(market.buyers[i].mean_belief)[:, None, :]).sum(axis=2))
 
 
 def _boundary(own: Curve, rival: Curve, values: FloatArray, others: FloatArray, market: Market) -> FloatArray:

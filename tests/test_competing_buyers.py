@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import optmarket as om
 from optmarket.errors import InstanceError, ModelError
 from optmarket.models import competing_buyers as market
+from optmarket.models._competing_buyers_plot import draw
 from optmarket.solution import Options, Status
 
 GALLERY = Path(__file__).parents[1] / "instances" / "competing-buyers"
@@ -186,3 +188,24 @@ def test_finite_types_beside_a_whole_distribution() -> None:
         assert market.audit(mixed, answer.mechanism).worst < 1e-12
         for claim in market.theory(mixed):
             assert (float(claim.value) < value) is (claim.relation == "lower")
+
+
+@pytest.mark.parametrize("form", ["reduced", "general", "virtual-values"])
+def test_many_values_are_drawn_and_tabulated(form: str, tmp_path: Path) -> None:
+    grid = {"count": 2, "value": {"dist": "uniform"}, "grid": {"size": 150, "rule": "lower"}}  # 22,500 profiles
+    given = {"prior": EVEN, "externality": "1/2", "formulation": form, "buyers": [grid]}
+    if form == "general":
+        given = {"externality": "1/2", "buyers": [{"count": 2, "belief": {"dist": "uniform"}, "grid": {"size": 145}}]}
+    answer = market.solve(params(**given))
+    assert ("scores" if form == "virtual-values" else "experiments-by-tally") in answer.mechanism
+    read = market.read(params(**given), answer.mechanism)
+    figure = draw(solved(answer), *read, [None])
+    assert len(figure.axes) == 2 and all(panel.images for panel in figure.axes)
+    mirror = figure.axes[1].images[0].get_array().T
+    assert np.allclose(figure.axes[0].images[0].get_array(), mirror)
+    assert list(market.tables(params(**given), answer.mechanism)) == ["buyers", "types"]
+
+
+def solved(answer: Any) -> Any:
+    """What a figure needs to know of a solution."""
+    return SimpleNamespace(title="t", objective="revenue", value=answer.quantities["revenue"], status=answer.status)
