@@ -103,6 +103,9 @@ class Scores:
         if market.ex_post:
             return cls(score)
         threshold = numbers_of(data, "thresholds", [2] * len(sizes), "numbers, the threshold and the chance at it")
+        for g, (_, chance) in enumerate(threshold):
+            if not 0 <= chance <= 1:
+                raise InstanceError(f"is {chance:g}; a chance is within 0 to 1", field=f"thresholds[{g}][1]")
         return cls(score, tuple((float(c), float(f)) for c, f in threshold), numbers_of(data, "payments", sizes, "reports"))
 
     def as_json(self) -> dict[str, Any]:

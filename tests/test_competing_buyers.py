@@ -151,6 +151,7 @@ CELLS = {"cells": [[0.0, 0.5]], "scores": [[-1.0, 0.5]], "thresholds": [[-1.0, 1
         ({"scores": [[1.0, 0.5]]}, "must not fall"),
         ({"scores": [[1.0]]}, r"scores\[0\]: has 1 entries"),
         ({"thresholds": None}, "thresholds: is missing"),
+        ({"thresholds": [[0.0, 1.5]]}, r"thresholds\[0\]\[1\]: is 1.5; a chance"),
         ({"payments": [[0.0, "much"]]}, r"payments\[0\]\[1\]"),
         ({"prices": []}, "prices: is not known"),
     ],
