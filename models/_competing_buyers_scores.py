@@ -17,7 +17,7 @@ from optmarket.models._competing_buyers_sums import Sums, add_multiples
 from optmarket.models._competing_buyers_view import View
 from optmarket.models._competing_buyers_virtual import experiment, payments
 from optmarket.numbers import floats
-from optmarket.program import FloatArray
+from optmarket.program import FloatArray, IntArray
 
 FINEST = 2.0**-40  # of the largest score
 ATOMS = 1 << 20
@@ -66,7 +66,7 @@ class Scores:
         play = _Play(market, cls(score))
         threshold = tuple(play.without(g).threshold(play.level) for g in kinds)
         play = replace(play, rule=cls(score, threshold))
-        return cls(score, threshold, tuple(_envelope(_lowest(market.groups[g][0]), play.net(g)) for g in kinds))
+        return cls(score, threshold, tuple(_envelope(market.groups[g][0], score[g], play.net(g)) for g in kinds))
 
     @classmethod
     def read(cls, market: Market, data: Mapping[str, Any]) -> Scores:
@@ -92,7 +92,7 @@ class Scores:
         sizes = [kind.reports for kind, _ in market.groups]
         score = numbers_of(data, "scores", sizes, "reports")
         for g, (each, (kind, _)) in enumerate(zip(score, market.groups, strict=True)):
-            order = np.lexsort((each, _lowest(kind)))
+            order = _order(kind, each)
             if (falls := np.diff(each[order]) < 0).any():
                 k = int(order[np.argmax(falls) + 1])
                 raise InstanceError(
@@ -211,11 +211,11 @@ class _Play:
         if self.rule.payment is not None:
             return self._seen(kind, np.ones(1), right[None], rivals[None], self.rule.payment[g][None])
         alpha, share = float(market.externality), float(market.share)
-        lowest = _lowest(kind)
-        paid = _envelope(lowest, right - self.level + alpha - share * rivals)
+        score = self.rule.score[g]
+        paid = _envelope(kind, score, right - self.level + alpha - share * rivals)
         mean = self._seen(kind, np.ones(1), right[None], rivals[None], paid[None])
         x, others = self._cases(g)
-        paid = _envelope(lowest, (x - self.level + alpha - share * others).T).T
+        paid = _envelope(kind, score, (x - self.level + alpha - share * others).T).T
         found = _Sampled(**vars(mean))
         object.__setattr__(found, "cases", self._seen(kind, np.full(len(x), 1 / len(x)), x, others, paid))
         return found
@@ -254,9 +254,14 @@ def _lowest(kind: Kind) -> FloatArray:
     return np.asarray(made[np.maximum(np.searchsorted(made, low, side="right") - 1, 0)])
 
 
-def _envelope(lowest: FloatArray, net: FloatArray) -> FloatArray:
+def _order(kind: Kind, score: FloatArray) -> IntArray:
+    """Reports by value, those of one value by score: what is told rises along it."""
+    return np.lexsort((score, _lowest(kind)))
+
+
+def _envelope(kind: Kind, score: FloatArray, net: FloatArray) -> FloatArray:
     """Payments by report, the first axis, that leave the lowest value of all nothing."""
-    order = np.argsort(lowest, kind="stable")
+    order, lowest = _order(kind, score), _lowest(kind)
     paid = np.empty_like(net)
     paid[order] = payments(lowest[order], net[order])
     return paid
