@@ -26,7 +26,7 @@ from fractions import Fraction
 import numpy as np
 
 from optmarket import highs
-from optmarket.errors import ModelError
+from optmarket.errors import ModelError, SolverError
 from optmarket.models import _competing_buyers_cells as cells
 from optmarket.models import _competing_buyers_general as general
 from optmarket.models._competing_buyers_incentives import IncentiveRows, Side
@@ -39,6 +39,7 @@ from optmarket.solution import Answer, Certificate, Options, Status
 FIRST = 4  # cells
 SMALL, LARGE = 10_000, 400_000  # effort of a program up to which cells are halved if no gap is asked for, and if one is
 ROUNDING = 1e-12  # of spreads computed in floats
+SPARED = 100.0  # by how many times the payoffs at stake a neglected type may move bounds: much more than it can
 
 
 def solve(params: Params, options: Options) -> Answer:
@@ -49,7 +50,7 @@ def solve(params: Params, options: Options) -> Answer:
     params : Params
         Without a prior; at least one buyer's belief a distribution without grid.
     options : Options
-        Cells are halved until the gap is closed, time is up, or programs get large.
+        Cells are halved until the gap is closed, time is up, or programs get large: soon if neither gap nor time limit is given.
 
     Returns
     -------
@@ -75,19 +76,32 @@ def solve(params: Params, options: Options) -> Answer:
         return replace(options, method="cuts", gap=None, time_limit=left)
 
     size, upper = FIRST, np.inf
+    most = SMALL if options.gap is None and options.time_limit is None else LARGE
     found: list[Answer] = []
     while True:
         edges = [cells.even(cells.law_of(buyer), size) if buyer.on_continuum else np.zeros(0) for buyer in params.buyers]
         market = cells.market(params, edges)
-        if found and _effort(market) > (SMALL if options.gap is None else LARGE):
+        if found and _effort(market) > most:
+            ended = f"programs of more cells are large: {'give a gap or a time limit to go on' if most == SMALL else 'give grid'}"
             break
-        bound, ended = above(params, edges, rest())
-        upper = min(upper, bound)
-        answer = general.solve(market, rest())
-        found.append(replace(answer, mechanism={"cells": [each.tolist() for each in edges], **answer.mechanism}))
+        try:
+            bound, how = above(params, edges, rest())
+            answer = general.solve(market, rest())
+        except SolverError as error:
+            if not found:
+                raise
+            ended = f"at {size} cells: {error}"
+            break
+        slip = SPARED * _neglected(params, edges) * float(market.scale)
+        upper = min(upper, bound + slip)
+        certificate = replace(answer.certificate, lower=answer.certificate.lower - slip)
+        mechanism = {"cells": [each.tolist() for each in edges], **answer.mechanism}
+        found.append(replace(answer, mechanism=mechanism, certificate=certificate))
         best = max(found, key=lambda one: one.certificate.lower)
         gap = (upper - best.certificate.lower) / max(float(market.scale), abs(upper))
-        if gap <= options.wanted or rest().time_limit == 0 or Status.INTERRUPTED in (answer.status, ended):
+        stopped = Status.INTERRUPTED in (answer.status, how)
+        if gap <= options.wanted or rest().time_limit == 0 or stopped:
+            ended = ""
             break
         size *= 2
     estimate, step = best.quantities["revenue"], upper - best.certificate.lower
@@ -96,7 +110,7 @@ def solve(params: Params, options: Options) -> Answer:
         estimate = min(estimate + step / 3, upper)  # cells half as long cost a quarter
     if gap <= options.wanted:
         status = Status.OPTIMAL
-    elif Status.INTERRUPTED in (answer.status, ended):
+    elif stopped:
         status = Status.INTERRUPTED
     else:
         status = Status.TIME_LIMIT if rest().time_limit == 0 else Status.GAP
@@ -109,6 +123,7 @@ def solve(params: Params, options: Options) -> Answer:
         notes=(
             f"all beliefs: a mechanism for {size_of(best)} cells of them, and an upper bound on any",
             f"finer cells seem to lead to {estimate:.6g}: an estimate, no proof; halving the cells last added {step:.1e}",
+            *([f"stopped: {ended}"] if ended else []),
         ),
         run={**best.run, "seconds": time.perf_counter() - start},
     )
@@ -117,6 +132,17 @@ def solve(params: Params, options: Options) -> Answer:
 def size_of(answer: Answer) -> int:
     """How many cells of beliefs a mechanism has."""
     return max(map(len, answer.mechanism["cells"]))
+
+
+def _neglected(params: Params, edges: Sequence[FloatArray]) -> float:
+    """The mass of beliefs, of all buyers, in cells that count as without mass."""
+    total = 0.0
+    for buyer, lower in zip(params.buyers, edges, strict=True):
+        if buyer.on_continuum:
+            law = cells.law_of(buyer)
+            mass, _ = cells.masses(law, np.append(lower, float(law.support[1])))
+            total += buyer.count * float(mass[mass <= cells.NEGLIGIBLE].sum())
+    return total
 
 
 def _effort(market: Market) -> int:
@@ -175,7 +201,8 @@ def _means(buyer: Buyer, lower: FloatArray) -> tuple[Kind, FloatArray]:
     law = cells.law_of(buyer)
     edges = np.append(lower, float(law.support[1]))
     mass, moment = cells.masses(law, edges)
-    some = mass > 0
+    some = mass > cells.NEGLIGIBLE
+    mass = np.where(some, mass, 0.0)
     mean = np.where(some, np.clip(moment / np.where(some, mass, 1.0), edges[:-1], edges[1:]), edges[:-1])
     halves = np.union1d(edges, mean)
     mass_of, moment_of = cells.masses(law, halves)

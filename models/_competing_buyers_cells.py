@@ -21,7 +21,8 @@ from optmarket.models._competing_buyers_report import numbers_of
 from optmarket.numbers import floats
 from optmarket.program import FloatArray
 
-OPEN = 64  # the upper end of the last cell of a law without end, in its mean's distances from its lower end
+NEGLIGIBLE = 1e-9  # mass of a cell of beliefs that counts as none, its types as the nearest of the others
+OPEN = 8  # the upper end of the last cell of a law without end, in its mean's distances from its lower end
 RARE = 8  # a value this many times the mean counts as large where values have no end
 
 
@@ -60,6 +61,8 @@ def _kind(params: Params, buyer: Buyer, lower: FloatArray) -> Kind:
     last = float(law.support[1] if isinstance(law, PiecewiseLinear) else law.end_of_floats[1])
     edges = np.append(lower, max(last, lower[-1]))
     mass, moment = masses(law, edges)
+    if params.prior is None:
+        mass = np.where(mass > NEGLIGIBLE, mass, 0.0)
     mean = np.clip(moment / np.where(mass > 0, mass, 1.0), edges[:-1], edges[1:])
     upper = edges[1:].copy()
     if not np.isfinite(float(law.support[1])):

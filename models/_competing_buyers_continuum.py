@@ -29,6 +29,7 @@ COARSE = np.polynomial.legendre.leggauss(16)
 FINE = np.polynomial.legendre.leggauss(32)
 POINTS = 1 << 18  # of a lattice
 RARE = 1e-4
+HUGE = 1e100
 RAREST = 2.0**-50
 
 
@@ -72,7 +73,7 @@ def _two(one: Curve | Virtual, rival: Curve | Virtual, level: float, alpha: floa
         return level * one.lowest + (1 - level) * _at(one, 0.0), 0.0
     if isinstance(rival, Virtual):
         sums = Sums(alpha * rival.pooled[0], rival.pooled[1])
-        return float(told(sums, one.lowest, one.surplus, level, ex_post=ex_post)), 0.0
+        return float(told(sums, alpha * rival.lowest, one.lowest, one.surplus, level, ex_post=ex_post)), 0.0
     stake = max(one.lowest, rival.lowest, 1e-300) + _at(one, 0.0)
     flat = [end for low, high, _ in rival.ironed for end in 1 - rival.above(np.array([low, high]))]
     kinks = [float(x) for x in rival.law.levels] if isinstance(rival.law, PiecewiseLinear) else []
@@ -126,7 +127,7 @@ def _masses(
     return np.diff(above, 2) / step, first, cut  # not clipped: what rounding leaves cancels in sums
 
 
-def _range(curve: Curve | Virtual, size: float) -> tuple[float, float, float]:
+def range_of(curve: Curve | Virtual, size: float) -> tuple[float, float, float]:
     """Lowest and highest virtual value that matter if there are so many lattice points, and the one above which all are kept."""
     if isinstance(curve, Virtual):
         return float(curve.ironed[0]), float(curve.ironed[-1]), float(curve.ironed[0])
@@ -134,7 +135,8 @@ def _range(curve: Curve | Virtual, size: float) -> tuple[float, float, float]:
     tails, profit = curve.surplus(marginal), _at(curve, 0.0)
     first = int(np.searchsorted(1 - curve._above[at[1:]], RARE))
     # what is cut from the tail counts once, the step of the lattice about its square
-    error = np.maximum(tails, 1e-11 * profit) + ((marginal - marginal[first]) / size) ** 2 / profit
+    steps = np.clip(marginal - marginal[first], 0.0, HUGE) / size
+    error = np.maximum(tails, 1e-11 * profit) + steps**2 / profit
     last = first + 1 + int(np.argmin(error[first + 1 :]))
     high = float(2 * marginal[last] - marginal[last - 1])  # marginal revenue stands for the middle of its cell
     low = usual = float(2 * marginal[0] - marginal[1])
@@ -146,10 +148,10 @@ def _range(curve: Curve | Virtual, size: float) -> tuple[float, float, float]:
 
 def _several(curves: Sequence[Curve | Virtual], others: Sequence[int], share: float, size: int) -> Sums:
     """The sum of the others' virtual values, times share, on a lattice."""
-    if share == 0:
-        return Sums(np.zeros(1), np.ones(1))
-    kept = {id(curves[j]): _range(curves[j], size / len(others)) for j in others}
+    kept = {id(curves[j]): range_of(curves[j], size / len(others)) for j in others}
     ranges = [kept[id(curves[j])] for j in others]
+    if share == 0 or all(low == high for low, high, _ in ranges):
+        return Sums(np.array([share * sum(low for low, _, _ in ranges)]), np.ones(1))
     step = share * sum(high - low for low, high, _ in ranges) / (size - 4 * len(others))
     kinds = {id(curves[j]): _masses(curves[j], kept[id(curves[j])], share, step) for j in others}
     parts = [kinds[id(curves[j])] for j in others]
@@ -168,33 +170,60 @@ def revenue(params: Params) -> tuple[float, float, float]:
     Returns
     -------
     value, lower, upper : float
-        In payoff units, summed over buyers. Two buyers: bounds are what quadrature may miss. More: what the lattice may add.
+        In payoff units, summed over buyers. Two buyers: bounds are what quadrature may miss, if it is where sums on a lattice
+        say; these bound it else, and for more buyers.
     """
     curves, level, alpha = _curves(params)
     n, ex_post = len(curves), params.ic == "ex-post"
     constant = (alpha - level) * sum(one.lowest for one in curves)
     stake = (1 + alpha) * max(_at(one, 0.0) + one.lowest for one in curves)
+    slip = n * SURE * stake
+    fine, excess, lack = _on_lattice(curves, level, alpha, POINTS, ex_post=ex_post)
+    fine, low, high = fine + constant, fine + constant - excess - slip, fine + constant + lack + slip
     if n == 2:
         pairs = {(id(a), id(b)): _two(a, b, level, alpha, ex_post=ex_post) for a, b in (curves, curves[::-1])}
         both = [pairs[id(a), id(b)] for a, b in (curves, curves[::-1])]
-        value, slip = constant + sum(x for x, _ in both), sum(error for _, error in both) + SURE * stake
-        return float(value), float(value - slip), float(value + slip)
-    found = []
-    for size in (POINTS // 2, POINTS):
-        kept: dict[tuple[int, ...], Sums] = {}
-        total, excess = constant, 0.0
-        for i, one in enumerate(curves):
-            rest = [j for j in range(n) if j != i]
-            key = tuple(sorted(id(curves[j]) for j in rest))
-            if key not in kept:
-                kept[key] = _several(curves, rest, alpha / (n - 1), size)
-            total += told(kept[key], one.lowest, one.surplus, level, ex_post=ex_post)
-            excess += kept[key].excess
-        found.append((total, excess))
-    (coarse, _), (fine, excess) = found
-    slip = n * SURE * stake
+        value, missed = constant + sum(x for x, _ in both), sum(error for _, error in both) + SURE * stake
+        if low - missed <= value <= high + missed:
+            return float(value), float(max(value - missed, low)), float(min(value + missed, high))
+    coarse = constant + _on_lattice(curves, level, alpha, POINTS // 2, ex_post=ex_post)[0]
     value = fine - min(max((coarse - fine) / 3, 0.0), excess)  # splitting adds in proportion to the step squared
-    return float(value), float(fine - excess - slip), float(fine + slip)
+    return float(value), float(low), float(high)
+
+
+def _on_lattice(
+    curves: Sequence[Curve | Virtual], level: float, alpha: float, size: int, *, ex_post: bool
+) -> tuple[float, float, float]:
+    """What all buyers contribute, with sums on a lattice; by how much that may exceed the truth, and fall short of it."""
+    kept: dict[tuple[int, ...], Sums] = {}
+    share = alpha / (len(curves) - 1)
+    total = excess = lack = 0.0
+    for i, one in enumerate(curves):
+        rest = [j for j in range(len(curves)) if j != i]
+        key = tuple(sorted(id(curves[j]) for j in rest))
+        if key not in kept:
+            kept[key] = _several(curves, rest, share, size)
+        mean = share * sum(curves[j].lowest for j in rest)
+        total += told(kept[key], mean, one.lowest, one.surplus, level, ex_post=ex_post)
+        excess += kept[key].excess
+        if not ex_post:  # a mean in place of virtual values below the quantile changes nothing
+            continue
+        ranges = [range_of(curves[j], size / len(rest)) for j in rest]
+        highest = sum(high for _, high, _ in ranges)
+        for low, high, usual in ranges:
+            if low < usual:  # it does where the own virtual value is as low: a kink of the surplus
+                cost = share * (usual + highest - high)
+                rarer = 1 - _chance(one, cost)
+                lack += (1 - level) * share * RARE * (usual - low) * rarer
+    return total, excess, lack
+
+
+def _chance(one: Curve | Virtual, cost: float) -> float:
+    """Pr(phi >= cost), or less."""
+    if isinstance(one, Virtual):
+        return float(one.weight[one.ironed >= cost].sum())
+    at, marginal = one._hull
+    return float(one._above[at[np.searchsorted(marginal, cost)]])
 
 
 def _curves(params: Params) -> tuple[list[Curve | Virtual], float, float]:

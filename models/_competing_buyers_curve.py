@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from optmarket.laws import Law, PiecewiseLinear
+from optmarket.models._competing_buyers_virtual import iron
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray, NumberArray
 
@@ -64,22 +65,23 @@ class Curve:
             return np.asarray(knots[k - 1] + (knots[k] - knots[k - 1]) * share)
         return floats(self.law.quantiles([Fraction(x) for x in np.minimum(level, 1 - 2.0**-53).tolist()]))
 
+    def mass(self, low: FloatArray, high: FloatArray) -> FloatArray:
+        """Pr(low < v <= high), to a float's precision however small."""
+        if isinstance(self.law, PiecewiseLinear):
+            return np.asarray(self.law.cdf(high) - self.law.cdf(low))
+        return self.law.between(low, high)
+
     @cached_property
     def _hull(self) -> tuple[IntArray, FloatArray]:
-        """Nodes on the concave hull of revenue over quantiles, and marginal revenue between them, nondecreasing."""
-        q, revenue = 1 - self._above, self.nodes * self._above
-        kept: list[int] = []
-        for k in range(len(q)):
-            while kept and self._above[kept[-1]] == self._above[k]:  # a gap: the higher price sells as much
-                kept.pop()
-            while len(kept) > 1:
-                a, b = kept[-2:]
-                if (revenue[b] - revenue[a]) * (q[k] - q[a]) > (revenue[k] - revenue[a]) * (q[b] - q[a]):
-                    break
-                kept.pop()
-            kept.append(k)
-        at = np.array(kept)
-        return at, np.maximum.accumulate(np.diff(revenue[at]) / np.diff(self._above[at]))
+        """Nodes on the concave hull of revenue over quantiles, and marginal revenue between them, increasing."""
+        mass = self.mass(self.nodes[:-1], self.nodes[1:])
+        some = np.flatnonzero(mass > 0)  # of a gap its upper end: the higher price sells as much
+        ends = np.append(self.nodes[some], self.nodes[-1])
+        # as virtual values of cells, which keep their digits where nearly all buy
+        left = np.append(self._above[some[1:]], 0.0)
+        levels = iron(ends[:-1] - (ends[1:] - ends[:-1]) * left / mass[some], mass[some])
+        first = np.flatnonzero(np.append(True, levels[1:] > levels[:-1]))
+        return np.append(some[first], len(self.nodes) - 1), levels[first]
 
     @cached_property
     def _above(self) -> FloatArray:
@@ -115,19 +117,20 @@ class Curve:
     def ironed(self) -> list[tuple[float, float, float]]:
         """Ironed intervals: lowest value, highest value, virtual value."""
         at, marginal = self._hull
-        revenue = self.nodes * self._above
+        most = float((self.nodes * self._above).max())
         found = []
         for k in np.flatnonzero(np.diff(at) > 1):
-            inner = slice(at[k], at[k + 1] + 1)
-            lacking = revenue[at[k]] + marginal[k] * (self._above[inner] - self._above[at[k]]) - revenue[inner]
-            if lacking.max() <= 1e-13 * revenue.max():  # rounding
+            inner = self.nodes[at[k] : at[k + 1] + 1]
+            below = self.mass(np.full_like(inner, inner[0]), inner)
+            # revenue on the hull less that of the price
+            lacking = (inner[0] - marginal[k]) * below - (inner - inner[0]) * self._above[at[k] : at[k + 1] + 1]
+            if lacking.max() <= 1e-13 * most:  # rounding
                 continue
             level, ends = float(marginal[k]), at[k : k + 2]
             low, high = self._where(ends[0], level), self._where(ends[1], level)
             for _ in range(8):  # Newton: the level changes to second order in the ends
-                x = np.array([low, high])
-                above = self.above(x)
-                level = float((x[1] * above[1] - x[0] * above[0]) / (above[1] - above[0]))
+                ends_ = np.array([low]), np.array([high])
+                level = low - float((self.above(ends_[1]) * (high - low) / self.mass(*ends_))[0])
                 low, high = self._where(ends[0], level), self._where(ends[1], level)
             found.append((low, high, level))
         return found

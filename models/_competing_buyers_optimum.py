@@ -15,7 +15,7 @@ from optmarket.models import _competing_buyers_continuum as continuum
 from optmarket.models._competing_buyers_curve import curve_of, nodes
 from optmarket.models._competing_buyers_market import Buyer, Market, Params
 from optmarket.models._competing_buyers_report import Mechanism
-from optmarket.models._competing_buyers_scores import Scores
+from optmarket.models._competing_buyers_scores import LATTICE, Scores
 from optmarket.models._competing_buyers_view import Judged, quantities
 from optmarket.models._competing_buyers_virtual import LISTED, Rule, Virtual, experiment, rule, told_and_paid
 from optmarket.numbers import around, floats
@@ -25,8 +25,8 @@ from optmarket.solution import Answer, Certificate, Options, Status
 ROUNDING = 1e-12  # of sums of floats, relative to the payoffs at stake
 READABLE = 10**12
 FIRST, MOST = 250, 2000  # cells of equal mass, and as many of equal length
-TINY = 1e-18  # mass of a cell that is left out
-RARE, RARER = 1e-6, 1e-9  # mass of types whose virtual values are cut below, and above
+TINY, TAIL = 1e-18, 1e-9  # mass of a cell that is left out, and of all above the last one's lower end
+RARE = 1e-6  # mass of types whose virtual values are cut below
 LOSS = 8e-8  # of the payoffs at stake: what cells may cost
 
 
@@ -134,16 +134,19 @@ def solve_continuum(params: Params, options: Options) -> Answer:
         )
     value, lower, upper = continuum.revenue(params)
     size = FIRST
+    most = MOST if len(params.each) == 2 else MOST // len(params.buyers)
     while True:
         market, edges, made = in_cells(params, size)
         seen = quantities(market, made.views(market))
         excess = (value - seen["revenue"]) / (LOSS * float(market.scale))
-        if size >= MOST or excess <= 1:
+        if size >= most or excess <= 1:
             break
-        size = min(MOST, max(size + size // 2, round(1.1 * size * math.sqrt(excess))))  # what cells cost goes with their square
+        size = min(most, max(size + size // 2, round(1.1 * size * math.sqrt(excess))))  # what cells cost goes with their square
     scale = float(market.scale)
     lower = min(max(lower, seen["revenue"] - ROUNDING * scale), upper)
     best = min(max(value, lower), upper)
+    if best - seen["revenue"] > LOSS * scale:  # so far from the optimum the mechanism is worth what it earns
+        best, lower = seen["revenue"], min(lower, seen["revenue"] - ROUNDING * scale)
     gap = (upper - lower) / max(scale, abs(upper))
     how = "quadrature" if len(market.buyers) == 2 else "sums of virtual values on a lattice, extrapolated within bounds"
     return Answer(
@@ -154,7 +157,7 @@ def solve_continuum(params: Params, options: Options) -> Answer:
         method="virtual-values",
         notes=(
             f"all values: virtual values, ironed, and thresholds, by {how}; within {upper - lower:.1e}, in floats",
-            f"the mechanism has {max(map(len, edges)):,} cells of values and earns {best - seen['revenue']:.1e} less",
+            f"the mechanism has {max(map(len, edges)):,} cells of values and earns {max(value - seen['revenue'], 0.0):.1e} less",
         ),
         run={"seconds": time.perf_counter() - start},
     )
@@ -178,7 +181,7 @@ def ends(params: Params, size: int = 50, *, upper: bool = False) -> Market:
             continue
         curve = curve_of(buyer.value.law)
         edges = nodes(curve.law, size)
-        mass = -np.diff(curve.above(edges))
+        mass = curve.mass(edges[:-1], edges[1:])
         some = mass > TINY
         exact = [Fraction(x) for x in mass[some].tolist()]
         total = sum(exact, Fraction(0))
@@ -200,7 +203,7 @@ def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Score
     """
     assert params.prior is not None
     edges, virtual = [], []
-    several = sum(buyer.count for buyer in params.buyers) > 2
+    several = len(params.each) - 2  # buyers too many for scores as they are
     for buyer in params.buyers:
         if not isinstance(buyer.value, Distribution) or buyer.grid is not None:
             edges.append(np.zeros(0))
@@ -212,12 +215,13 @@ def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Score
         bends += curve.quantiles(np.array([float(max(params.prior))])).tolist()
         ends = nodes(curve.law, size)
         ends = np.union1d(ends, [x for x in bends if ends[0] < x < ends[-1]])
-        mass = -np.diff(curve.above(ends))
-        some = np.flatnonzero(mass > TINY)
-        some[0] = 0
-        one = Virtual.from_values(ends[some], mass[some] / mass[some].sum())
+        ends = ends[np.append(curve.above(ends[:-1]) > TAIL, True)]
+        some = np.flatnonzero(curve.mass(ends[:-1], ends[1:]) > TINY)
+        lower = np.append(ends[0], ends[some[1:]])  # what is left out goes to the cell before, at the start to the first
+        mass = curve.mass(lower, np.append(lower[1:], ends[-1]))
+        one = Virtual.from_values(lower, mass / mass.sum())
         edges.append(one.value)
-        virtual.append(_cut(one) if several else one.ironed)
+        virtual.append(_cut(one, continuum.range_of(curve, LATTICE / several)[1]) if several else one.ironed)
     market = cells.market(params, edges)
     for g, (kind, _) in enumerate(market.groups):
         if not len(virtual[g]):
@@ -226,8 +230,6 @@ def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Score
     return market, edges, Scores.optimal(market, virtual)
 
 
-def _cut(one: Virtual) -> FloatArray:
-    """Virtual values but for the rarest, which may be without bound: what they are beyond hardly matters, and sums get finer."""
-    levels = np.cumsum(one.weight)
-    low, high = np.searchsorted(levels, [RARE, 1 - RARER])
-    return np.clip(one.ironed, one.ironed[low], one.ironed[min(high, len(levels) - 1)])
+def _cut(one: Virtual, highest: float) -> FloatArray:
+    """Virtual values up to the highest that matters, and above the rarest, which may be without bound: so sums get finer."""
+    return np.clip(one.ironed, one.ironed[np.searchsorted(np.cumsum(one.weight), RARE)], highest)

@@ -68,6 +68,8 @@ class Sums:
         """The level-quantile c, and the fraction of Pr(S = c) that with Pr(S < c) makes up the level."""
         k = min(int(np.searchsorted(self.up_to, level)), len(self.value) - 1)
         (below,), (up_to,) = self.chance(self.value[k : k + 1], tie)
+        if up_to <= below:  # rounding, at the end of a lattice
+            return self.value[k], level * 0 + 1
         return self.value[k], min(max((level - below) / (up_to - below), level * 0), level * 0 + 1)
 
 
@@ -113,6 +115,8 @@ def add(terms: Sequence[tuple[FloatArray, FloatArray]]) -> Sums:
     if math.prod(len(value) for value, _ in terms) > ATOMS:
         low = [float(value.min()) for value, _ in terms]
         step = sum(float(value.max()) - start for (value, _), start in zip(terms, low, strict=True)) / (LATTICE - len(terms))
+        if step == 0:
+            return Sums(np.array([sum(low)]), np.ones(1))
         masses, noise = [], 0.0
         for (value, weight), start in zip(terms, low, strict=True):
             place = (value - start) / step
@@ -186,12 +190,14 @@ def on_lattice(masses: Sequence[FloatArray], start: float, step: float, noise: f
     return Sums(start + step * np.arange(length), weight, excess)
 
 
-def told(sums: Sums, lowest: Any, surplus: Callable[[NumberArray], NumberArray], level: Any, *, ex_post: bool) -> Any:
+def told(sums: Sums, mean: Any, lowest: Any, surplus: Callable[[NumberArray], NumberArray], level: Any, *, ex_post: bool) -> Any:
     """The most that E[(phi - S) x] can be for one buyer.
 
     Parameters
     ----------
     sums : Sums
+    mean : number
+        E[S], which is the lowest values' sum and keeps its digits where a lattice does not.
     lowest : number
         The buyer's lowest value, which is E[phi].
     surplus : callable
@@ -206,10 +212,12 @@ def told(sums: Sums, lowest: Any, surplus: Callable[[NumberArray], NumberArray],
         Of Fractions if the input is. If S is spread, at least the truth and at most ``sums.excess`` above it.
     """
     value, weight = sums.value, sums.weight
+    if level == 1:  # told right whatever the others are
+        return lowest - mean
     if ex_post:
-        return level * (lowest - value @ weight) + (1 - level) * (surplus(value) @ weight)
+        return level * (lowest - mean) + (1 - level) * (surplus(value) @ weight)
     k = min(int(np.searchsorted(sums.up_to, level)), len(value) - 1)
     c, rest = value[k], value[k:]
-    gains = (c - value[:k]) @ weight[:k] + level * (lowest - c)
+    gains = c - mean + (rest - c) @ weight[k:] + level * (lowest - c)  # the first three are E[(c - S)^+]
     losses = surplus(rest) @ weight[k:] - (surplus(rest[:1]) * (weight[k] - sums.up_to[k] + level))[0]
     return gains + losses

@@ -173,8 +173,9 @@ class Rule:
     @cached_property
     def revenue(self) -> Any:
         """Summed over buyers, in payoff units; if sums are spread, an upper bound."""
+        total = sum(one.lowest for one in self.buyers)
         earned = [
-            told(sums, one.lowest, one.surplus, self.level, ex_post=self.ex_post)
+            told(sums, self.share * (total - one.lowest), one.lowest, one.surplus, self.level, ex_post=self.ex_post)
             for one, sums in zip(self.buyers, self.others, strict=True)
         ]
         return sum(earned) + self.constant
