@@ -47,8 +47,8 @@ def mechanism(market: Market, found: Rule) -> Judged:
     )
 
 
-def up_to(market: Market) -> list[tuple[FloatArray, FloatArray]]:
-    """Of each kind of buyer and by type: virtual values, and up to which S the optimum tells right.
+def limits(market: Market) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+    """Of each kind of buyer and by type: virtual values, up to which S the optimum tells right, and the chance of that there.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ def up_to(market: Market) -> list[tuple[FloatArray, FloatArray]]:
     for kind, _ in market.groups:
         first = next(i for i, one in enumerate(market.buyers) if one is kind)
         phi = floats(found.buyers[first].ironed)[found.buyers[first].place]
-        made.append((phi, phi if market.ex_post else np.maximum(phi, float(found.thresholds[first][0]))))
+        c, part = (-math.inf, 1.0) if market.ex_post else map(float, found.thresholds[first])
+        made.append((phi, np.maximum(phi, c), np.where(phi < c, part, 1.0)))
     return made
 
 
@@ -96,7 +97,7 @@ def solve_finite(market: Market, options: Options) -> Answer:
     if found.excess:  # sums on a lattice: what the mechanism earns is a bound too
         lower = min(max(lower, seen["revenue"] - slip), upper)
     best = float(value) if not found.tie else min(max(seen["revenue"], lower), upper)
-    gap = (upper - lower) / max(float(market.scale), abs(upper))
+    gap = (upper - lower) / max(float(market.scale), abs(upper)) if found.tie else 0.0  # neighbouring floats, or one
     return Answer(
         status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
         mechanism=made.as_json(),

@@ -57,15 +57,16 @@ def draw(solution: Solution, market: Market, mechanism: Judged, curves: Sequence
         for panel in panels[len(panels_of) :]:
             panel.axis("off")
         said = f"{solution.objective} {solution.value:.6g} payoff units, {solution.status}."
-        if two and any(curves):
-            said += " Dark: told right. Line: where that begins, exactly."
+        if two and isinstance(mechanism, Scores):
+            said += f" Dark: told right; {'light: as often as untold' if market.ex_post else 'white: told wrong'}."
+            said += " Line: where dark begins, exactly." if all(curves) else ""
         figure.supxlabel(said, x=0.01, ha="left", fontsize=8)
     return figure
 
 
-def _places(kind: Kind) -> tuple[FloatArray, str]:
+def _places(market: Market, kind: Kind) -> tuple[FloatArray, str]:
     """Where each report is drawn, and what that means."""
-    by_value = len(set(kind.value)) > 1
+    by_value = market.prior is not None or len(set(kind.value)) > 1
     at = floats(kind.value) if by_value else floats(kind.belief[:, 0])
     first = np.searchsorted(kind.report, np.arange(kind.reports))
     return at[first], "value" if by_value else "belief in state 1"
@@ -75,14 +76,15 @@ def _line(panel: Axes, g: int, market: Market, mechanism: Judged) -> None:
     kind, count = market.groups[g]
     first = next(i for i, one in enumerate(market.buyers) if one is kind)
     view = mechanism.views(market)[first]
-    at, what = _places(kind)
+    at, what = _places(market, kind)
     report = np.searchsorted(kind.report, np.arange(kind.reports))
     order = np.argsort(at, kind="stable")
     order = order[at[order] <= _end(kind, at)]
     few = len(order) <= 5 * NUMBERED
     right = (view.probability @ view.right)[report]
     panel.plot(at[order], right[order], color=plots.DARK, marker="o" if few else "", markersize=3)
-    panel.set_title(f"buyer {first + 1}{f' and {count - 1} alike' if count > 1 else ''}: chance of being told right")
+    who = f"buyer {first + 1}" if count == 1 else f"{count} alike buyers, the first is {first + 1}"
+    panel.set_title(f"{who}: chance of being told right")
     panel.set_ylim(-0.02, 1.05)
     panel.set_xlabel(what)
 
@@ -97,13 +99,14 @@ def _map(panel: Axes, i: int, market: Market, mechanism: Judged, curves: Sequenc
     panel.set_title(f"buyer {i + 1}: chance of being told right")
     kinds = market.buyers
     if max(market.shape) <= NUMBERED and isinstance(mechanism, Mechanism):
-        plots.heat_map(panel, _right(market, mechanism, i), list(kinds[i].names), list(kinds[1 - i].names))
+        names = [[kind.names[k] for k in np.searchsorted(kind.report, np.arange(kind.reports))] for kind in kinds]
+        plots.heat_map(panel, _right(market, mechanism, i), names[i], names[1 - i])
         panel.set_ylabel("own type")
         panel.set_xlabel("type of the other")
         return
     places, grids, index = [], [], []
     for kind in kinds:
-        at, what = _places(kind)
+        at, what = _places(market, kind)
         order = np.argsort(at, kind="stable")
         end = _end(kind, at)
         grid = np.linspace(at.min(), end, PIXELS)
@@ -117,7 +120,8 @@ def _map(panel: Axes, i: int, market: Market, mechanism: Judged, curves: Sequenc
         right = right if i == 0 else right.T
     else:
         right = np.moveaxis(_right(market, mechanism, i), 0, i)[np.ix_(index[0], index[1])]
-    extent = (grids[0][0], grids[0][-1], grids[1][0], grids[1][-1])
+    around = [0.5 * (grid[0] == grid[-1]) for grid in grids]  # of a single value
+    extent = (grids[0][0] - around[0], grids[0][-1] + around[0], grids[1][0] - around[1], grids[1][-1] + around[1])
     panel.imshow(right.T, origin="lower", extent=extent, aspect="auto", cmap="Greys", vmin=0, vmax=1.3, interpolation="nearest")
     panel.set_xlabel(f"buyer 1: {places[0]}")
     panel.set_ylabel(f"buyer 2: {places[1]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,11 +115,22 @@ class Mechanism:
         )
 
 
-def known_fields(data: Mapping[str, Any], names: tuple[str, str]) -> None:
+FIELDS = ("cells", "experiments", "payments", "experiments-by-tally", "payments-by-tally", "scores", "thresholds")
+
+
+def known_fields(data: Mapping[str, Any], names: Sequence[str]) -> None:
     """Check that a mechanism has these fields and no other."""
-    for name in sorted(set(names) ^ set(data)):
-        says = f"is missing; a mechanism has {' and '.join(names)}" if name not in data else "is not known here"
-        raise InstanceError(says, field=name)
+    wanted = f"such a mechanism has {' and '.join(names)}"
+    for name in sorted(set(data) - set(names)):
+        near = difflib.get_close_matches(name, FIELDS, n=1)
+        if name in FIELDS:
+            hint = f"does not belong here; {wanted}"
+        else:
+            hint = "is not known here; " + (f"did you mean {near[0]!r}?" if near else wanted)
+        raise InstanceError(hint, field=name)
+    for name in names:
+        if name not in data:
+            raise InstanceError(f"is missing; {wanted}", field=name)
 
 
 def list_of(data: Mapping[str, Any], name: str, count: int, what: str) -> Any:
@@ -189,7 +201,7 @@ def _number(given: Any, shape: tuple[int, ...], k: int, field: str) -> float:
         raise InstanceError(str(error), field=field + _at(np.unravel_index(k, shape))) from error
 
 
-Rule = Sequence[tuple[FloatArray, FloatArray]]
+Rule = Sequence[tuple[FloatArray, FloatArray, FloatArray]]
 
 
 def tables(market: Market, mechanism: Judged, rule: Rule | None = None) -> dict[str, pd.DataFrame]:
@@ -202,18 +214,32 @@ def tables(market: Market, mechanism: Judged, rule: Rule | None = None) -> dict[
     ----------
     market : Market
     mechanism : Judged
-    rule : sequence of (array, array), optional
-        For each kind of buyer and by report virtual values, and up to which S = alpha/(n - 1) times the sum of the rivals' the
-        optimum tells a buyer right.
+    rule : sequence of (array, array, array), optional
+        For each kind of buyer and by report virtual values, up to which S = alpha/(n - 1) times the sum of the rivals' a buyer is
+        told right, and the chance of that where S is as high.
     """
     views = mechanism.views(market)
-    first: dict[int, list[int]] = {}
-    for i, view in enumerate(views):
-        first.setdefault(id(view), []).append(i)
-    alike = list(first.values())
+    alike = _alike(market, views)
     found = {"buyers": _buyers_table(views, alike), "types": _types_table(market, views, alike, rule)}
     if isinstance(mechanism, Mechanism) and len(views) == 2 and max(market.shape) <= FEW_TYPES:
         found["profiles"] = _profiles_table(market, mechanism)
+    return found
+
+
+def _alike(market: Market, views: list[View]) -> list[list[int]]:
+    """Buyers of one kind who are treated alike, together; all others by themselves."""
+    found: list[list[int]] = []
+    for i, view in enumerate(views):
+        for others in found:
+            one = views[others[0]]
+            if market.buyers[i] is market.buyers[others[0]] and all(
+                np.allclose(view.probability @ a, view.probability @ b, rtol=0, atol=NEGLIGIBLE * float(market.scale))
+                for a, b in ((view.right, one.right), (view.harm, one.harm), (view.paid, one.paid))
+            ):
+                others.append(i)
+                break
+        else:
+            found.append([i])
     return found
 
 
@@ -262,8 +288,8 @@ def _types_table(market: Market, views: list[View], alike: list[list[int]], rule
         if market.prior is None:
             columns |= {f"Pr({w + 1})": view.belief[shown_, w] for w in range(market.states)}
         if rule is not None:
-            phi, up_to = rule[[one is kind for one in kinds].index(True)]
-            columns |= {"virtual value": phi[report], "right up to S": up_to[report]}
+            phi, up_to, there = rule[[one is kind for one in kinds].index(True)]
+            columns |= {"virtual value": phi[report], "right up to S": up_to[report], "chance there": there[report]}
         columns |= {
             "told right": (view.probability @ view.right)[shown_],
             "rivals' harm": (view.probability @ view.harm)[shown_],

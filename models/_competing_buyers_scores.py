@@ -12,7 +12,7 @@ import numpy as np
 
 from optmarket.errors import InstanceError
 from optmarket.models._competing_buyers_market import Kind, Market
-from optmarket.models._competing_buyers_report import numbers_of
+from optmarket.models._competing_buyers_report import known_fields, numbers_of
 from optmarket.models._competing_buyers_sums import Sums, add_multiples
 from optmarket.models._competing_buyers_view import View
 from optmarket.models._competing_buyers_virtual import experiment, payments
@@ -85,10 +85,7 @@ class Scores:
         """
         if market.prior is None:
             raise InstanceError("is a rule for one prior, and here beliefs are in the types", field="scores")
-        wanted = ["scores"] if market.ex_post else ["scores", "thresholds", "payments"]
-        for name in sorted(set(wanted) ^ set(data)):
-            says = f"is missing; such a mechanism has {', '.join(wanted)}" if name in wanted else "is not known here"
-            raise InstanceError(says, field=name)
+        known_fields(data, ["scores"] if market.ex_post else ["scores", "thresholds", "payments"])
         sizes = [kind.reports for kind, _ in market.groups]
         score = numbers_of(data, "scores", sizes, "reports")
         for g, (each, (kind, _)) in enumerate(zip(score, market.groups, strict=True)):
@@ -122,9 +119,14 @@ class Scores:
         each = [play.view(g) for g in range(len(self.score))]
         return [each[g] for g, (_, count) in enumerate(market.groups) for _ in range(count)]
 
-    def up_to(self, market: Market, g: int) -> FloatArray:
-        """By report of kind g, up to which sum of the rivals' scores, times share, a buyer is told right."""
-        return self.score[g] if self.threshold is None else np.maximum(self.score[g], float(market.share) * self.threshold[g][0])
+    def limits(self, market: Market, g: int) -> tuple[FloatArray, FloatArray]:
+        """By report of kind g, up to which sum of the rivals' scores, times share, a buyer is told right; its chance there."""
+        score, sure = self.score[g], np.ones(len(self.score[g]))
+        if self.threshold is None:
+            return score, sure
+        c, part = self.threshold[g]
+        c *= float(market.share)
+        return np.maximum(score, c), np.where(score < c, part, sure)
 
     def right(self, market: Market, g: int, score: FloatArray, rivals: FloatArray) -> FloatArray:
         """Chance that a buyer of kind g is told right, by its score and the sum of its rivals', arrays that broadcast."""

@@ -124,6 +124,8 @@ def form(params: Params) -> str:
 def program(params: Params, *, exact: bool = False) -> LinearProgram | None:
     """The market's linear program: the reduced one if it is asked for or would do, else the general one; none of a continuum."""
     if params.on_continuum:
+        if params.prior is None:
+            raise ModelError("is a whole distribution, bracketed by programs on cells: give grid for one", field="params.buyers")
         return None
     market = Market.of(params)
     return general.build(market, exact=exact) if form(params) == "general" else reduced.build(market, exact=exact)
@@ -185,9 +187,9 @@ def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFra
     market, judged = read(params, mechanism)
     rule: report.Rule | None = None
     if isinstance(judged, Scores):
-        rule = [(judged.score[g], judged.up_to(market, g)) for g in range(len(market.groups))]
+        rule = [(judged.score[g], *judged.limits(market, g)) for g in range(len(market.groups))]
     elif params.prior is not None and not params.on_continuum:
-        rule = optimum.up_to(market)
+        rule = optimum.limits(market)
     return report.tables(market, judged, rule)
 
 

@@ -124,3 +124,14 @@ def test_time_runs_out() -> None:
     answer = market.solve(given, Options(gap=1e-6, time_limit=0.5))
     assert answer.status is Status.TIME_LIMIT
     assert 2.0 <= answer.certificate.lower <= 2.1438 <= answer.certificate.upper
+
+
+@pytest.mark.parametrize("law", [{"dist": "beta", "a": 20, "b": 180}, {"dist": "beta", "a": 300, "b": 900}], ids=str)
+def test_cells_almost_without_mass(law: dict[str, Any]) -> None:
+    given = params([{"count": 2, "belief": law}])
+    answer = market.solve(given, Options(gap=0.01))
+    assert answer.status is Status.OPTIMAL
+    assert market.audit(given, answer.mechanism).good
+    alone = selling_information.solve(selling_information.Params.model_validate({"belief": law}), Options())
+    # what sells to one alone sells to each: harm does not depend on the own report, and is worst outside
+    assert answer.certificate.upper >= 2 * alone.quantities["revenue"]

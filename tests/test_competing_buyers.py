@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import optmarket as om
 from optmarket.errors import InstanceError, ModelError
+from optmarket.models import _competing_buyers_virtual as virtual
 from optmarket.models import competing_buyers as market
 from optmarket.models._competing_buyers_plot import draw
 from optmarket.solution import Options, Status
@@ -210,3 +212,39 @@ def test_many_values_are_drawn_and_tabulated(form: str, tmp_path: Path) -> None:
 def solved(answer: Any) -> Any:
     """What a figure needs to know of a solution."""
     return SimpleNamespace(title="t", objective="revenue", value=answer.quantities["revenue"], status=answer.status)
+
+
+@pytest.mark.parametrize("scores", [[1, 0, 1], [0, 1, 1]])
+def test_types_of_one_value_in_any_order_pay_by_score_ex_post(scores: list[float]) -> None:
+    first = {"types": [{"weight": "1/4", "value": 1}, {"weight": "1/4", "value": 1}, {"weight": "1/2", "value": 2}]}
+    second = {"types": [{"weight": "999/1000", "value": 1}, {"weight": "1/1000", "value": 2}]}
+    given = params(prior=EVEN, externality=1, ic="ex-post", buyers=[first, second])
+    told, judged = market.read(given, {"scores": [scores, [-1, 0.5]]})
+    assert market.audit(given, judged.as_json()).worst <= 1e-12
+    # and written out, profile by profile
+    play = [np.array(each, dtype=float) for each in (scores, [-1, 0.5])]
+    right = [np.where(play[1][None, :] <= play[0][:, None], 1.0, 0.5), np.where(play[0][:, None] <= play[1][None, :], 1.0, 0.5)]
+    net = [right[0] - right[1] + 0.5, right[1] - right[0] + 0.5]
+    order = np.lexsort((play[0], [1, 1, 2]))
+    paid = np.empty((3, 2))
+    paid[order] = virtual.payments(np.array([1.0, 1.0, 2.0]), net[0][order])
+    listed = {
+        "experiments": [virtual.experiment(np.array([0.5, 0.5]), each).tolist() for each in right],
+        "payments": [paid.tolist(), virtual.payments(np.array([1.0, 2.0]), net[1].T).T.tolist()],
+    }
+    found = market.audit(given, listed)
+    assert found.worst <= 1e-12
+    assert found.quantities == pytest.approx(market.audit(given, judged.as_json()).quantities, abs=1e-12)
+    assert told.ex_post
+
+
+def test_a_fixed_value_beside_a_distribution_is_drawn_and_written() -> None:
+    given = params(prior=EVEN, buyers=[{"value": 1}, UNIFORM])
+    answer = market.solve(given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw(solved(answer), *market.read(given, answer.mechanism), [None, None])
+    assert figure.axes[0].get_xlabel() == "buyer 1: value"
+    assert {int(panel.images[0].get_array().size) for panel in figure.axes} == {300 * 300}
+    table = market.tables(given, answer.mechanism)["types"]
+    assert not table.isna().to_numpy().any() and table["type"].iloc[0] == "1"

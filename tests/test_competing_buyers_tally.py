@@ -366,9 +366,10 @@ MISFITS: dict[str, tuple[dict[str, Any], str, str]] = {
     "no payments": (
         {"experiments-by-tally": GOOD["experiments-by-tally"]},
         "payments-by-tally",
-        "is missing; a mechanism has exp",
+        "is missing; such a mechanism has exp",
     ),
-    "more": ({**GOOD, "payments": []}, "payments", "is not known"),
+    "more": ({**GOOD, "payments": []}, "payments", "does not belong here"),
+    "misspelt": ({**GOOD, "payment-by-tally": []}, "payment-by-tally", "did you mean 'payments-by-tally'"),
     "two kinds": ({**GOOD, "payments-by-tally": [[0, 0]] * 2}, "payments-by-tally", "lists 2; must .* each of the 1 kinds"),
     "two cases": (
         {**GOOD, "experiments-by-tally": [GOOD["experiments-by-tally"][0][:2]]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from fractions import Fraction as F
 from typing import Any
 
@@ -298,3 +299,30 @@ def test_refused_without_a_prior() -> None:
         with pytest.raises(ModelError, match="one prior for all buyers") as caught:
             form(Market.of(given))
         assert caught.value.field == "params.formulation"
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize(
+    "buyers",
+    [
+        [{"count": 2, "value": {"dist": "beta", "a": 30, "b": 2}}],
+        [{"count": 2, "value": {"dist": "lognorm", "s": "1/10"}}],
+        [{"count": 2, "value": {"dist": "beta", "a": 3, "b": 3}}],
+        [{"value": {"dist": "pareto", "b": "3/2"}}, {"value": {"dist": "gamma", "a": 20}}],
+        [{"count": 2, "value": 0}, {"value": UNIFORM}],
+    ],
+    ids=["thin", "narrow", "round", "heavy", "worthless rivals"],
+)
+@pytest.mark.parametrize("th", ["1/2", 1])
+def test_laws_of_odd_tails_are_bounded(buyers: list[dict[str, Any]], ic: str, th: Any) -> None:
+    given = params(buyers, "3/2", ic, th)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, lower, upper = continuum.revenue(given)
+        market, _, rule = optimum.in_cells(given, 200)
+    ends = [virtual.rule(optimum.ends(given, 60, upper=side), exact=False) for side in (False, True)]
+    close = 1e-9 * float(market.scale)
+    assert float(ends[0].revenue) - ends[0].excess - close <= upper and lower <= float(ends[1].revenue) + close
+    judged = assess(market, rule)
+    assert judged.good and judged.quantities["revenue"] <= upper + close
+    assert lower <= found <= upper
