@@ -37,7 +37,7 @@ from optmarket.program import FloatArray, LinearProgram, Rows
 from optmarket.solution import Answer, Certificate, Options, Status
 
 FIRST = 4  # cells
-SMALL, LARGE = 10_000, 400_000  # effort of a program up to which cells are halved if no gap is asked for, and if one is
+SMALL, LARGE = 10_000, 300_000  # effort of a program up to which cells are halved if no gap is asked for, and if one is
 ROUNDING = 1e-12  # of spreads computed in floats
 SPARED = 100.0  # by how many times the payoffs at stake a neglected type may move bounds: much more than it can
 

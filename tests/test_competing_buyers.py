@@ -248,3 +248,28 @@ def test_a_fixed_value_beside_a_distribution_is_drawn_and_written() -> None:
     assert {int(panel.images[0].get_array().size) for panel in figure.axes} == {300 * 300}
     table = market.tables(given, answer.mechanism)["types"]
     assert not table.isna().to_numpy().any() and table["type"].iloc[0] == "1"
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("law", [{"dist": "uniform"}, {"dist": "expon"}, {"dist": "beta", "a": 2, "b": 3}], ids=str)
+def test_values_between_the_ends_of_cells_change_nothing(law: dict[str, Any], ic: str) -> None:
+    given = params(prior=["3/5", "2/5"], externality="3/2", ic=ic, buyers=[{"count": 2, "value": law}])
+    edges = np.array([0.0, 0.1, 0.25, 0.3, 0.55, 0.8])
+    scores, payments = [-1.0, -0.6, -0.2, 0.1, 0.3, 0.9], [0.0, 0.02, 0.05, 0.2, 0.3, 0.6]  # not the optimum's
+
+    def judged(cells: np.ndarray) -> Any:
+        like = np.searchsorted(edges, cells, side="right") - 1
+        mechanism = {"cells": [cells.tolist()], "scores": [np.array(scores)[like].tolist()]}
+        if ic == "bayesian":
+            mechanism |= {"thresholds": [[-0.2, 0.4]], "payments": [np.array(payments)[like].tolist()]}
+        return market.audit(given, mechanism)
+
+    coarse, fine = judged(edges), judged(np.union1d(edges, np.linspace(0, 0.99, 60)))
+    # violations are found at the ends; only the last cell of an unbounded law is looked at less far where it is shorter
+    for name, worst in coarse.violations.items():
+        assert fine.violations[name] == pytest.approx(worst, abs=1e-12) or (
+            law["dist"] == "expon" and worst > fine.violations[name]
+        )
+    if ic == "bayesian":
+        assert coarse.worst > 0.01
+        assert fine.quantities == pytest.approx(coarse.quantities, abs=1e-10)
