@@ -5,12 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+import optmarket as om
 from optmarket import cli
+from optmarket.solution import Solution
+
+
+@cache
+def solved(path: Path, exact: bool = False, method: str = "auto") -> Solution:
+    """An instance's solution, found once."""
+    return om.solve(path, exact=exact, method=method)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import solved
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 from scipy.stats import beta
@@ -49,11 +50,6 @@ def name(path: Path) -> str:
 @cache
 def loaded(path: Path) -> om.Instance:
     return om.load(path)
-
-
-@cache
-def solved(path: Path, exact: bool = False, method: str = "auto") -> Solution:
-    return om.solve(loaded(path), exact=exact, method=method)
 
 
 def one_buyer(most: int) -> list[Path]:
