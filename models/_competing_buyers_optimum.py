@@ -114,7 +114,7 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     """The optimum of whole distributions of values by virtual values.
 
     The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 8e-8 of the
-    payoffs at stake, or for about 4,000.
+    payoffs at stake, or for about 4,000; of three and more buyers about 4,000 for all kinds together.
 
     Parameters
     ----------
@@ -149,7 +149,11 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     if best - seen["revenue"] > LOSS * scale:  # so far from the optimum the mechanism is worth what it earns
         best, lower = seen["revenue"], min(lower, seen["revenue"] - ROUNDING * scale)
     gap = (upper - lower) / max(scale, abs(upper))
-    how = "quadrature" if len(market.buyers) == 2 else "sums of virtual values on a lattice, extrapolated within bounds"
+    how = (
+        "an integral held against sums on a lattice"
+        if len(market.buyers) == 2
+        else "sums of virtual values on a lattice, extrapolated within bounds"
+    )
     return Answer(
         status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
         mechanism={"cells": [each.tolist() for each in edges], **made.as_json()},
@@ -214,12 +218,12 @@ def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Score
         # where the rule bends, cells begin
         bends = [end for low, high, _ in curve.ironed for end in (low, high)]
         bends += curve.quantiles(np.array([float(max(params.prior))])).tolist()
-        ends = nodes(curve.law, size)
-        ends = np.union1d(ends, [x for x in bends if ends[0] < x < ends[-1]])
-        ends = ends[np.append(curve.above(ends[:-1]) > TAIL, True)]
-        some = np.flatnonzero(curve.mass(ends[:-1], ends[1:]) > TINY)
-        lower = np.append(ends[0], ends[some[1:]])  # what is left out goes to the cell before, at the start to the first
-        mass = curve.mass(lower, np.append(lower[1:], ends[-1]))
+        points = nodes(curve.law, size)
+        points = np.union1d(points, [x for x in bends if points[0] < x < points[-1]])
+        points = points[np.append(curve.above(points[:-1]) > TAIL, True)]
+        some = np.flatnonzero(curve.mass(points[:-1], points[1:]) > TINY)
+        lower = np.append(points[0], points[some[1:]])  # what is left out goes to the cell before, at the start to the first
+        mass = curve.mass(lower, np.append(lower[1:], points[-1]))
         one = Virtual.from_values(lower, mass / mass.sum())
         edges.append(one.value)
         virtual.append(_cut(one, continuum.range_of(curve, LATTICE / several)[1]) if several else one.ironed)

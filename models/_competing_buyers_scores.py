@@ -66,7 +66,11 @@ class Scores:
         play = _Play(market, cls(score))
         threshold = tuple(play.without(g).threshold(play.level) for g in kinds)
         play = replace(play, rule=cls(score, threshold))
-        return cls(score, threshold, tuple(_envelope(market.groups[g][0], score[g], play.net(g)) for g in kinds))
+        return cls(
+            score,
+            threshold,
+            tuple(_envelope(market.groups[g][0], score[g], play.net(play.right(g), play.rivals(g))) for g in kinds),
+        )
 
     @classmethod
     def read(cls, market: Market, data: Mapping[str, Any]) -> Scores:
@@ -138,6 +142,7 @@ class Scores:
         return np.asarray(np.where((rivals <= limit) | (rivals < c), 1.0, np.where(rivals == c, part, 0.0)))
 
 
+@dataclass(frozen=True)
 class _Sampled(View):
     """A view of what happens on average, with deviations looked for in the cases of another."""
 
@@ -201,26 +206,22 @@ class _Play:
                 total += others * (self.masses[h] @ self._told(h, self.without(g, h), self.rule.score[g]))
         return total
 
-    def net(self, g: int) -> FloatArray:
-        """E[z | report]: being told right net of the harm by rivals and of opting out."""
-        alpha, share = float(self.market.externality), float(self.market.share)
-        return self.right(g) - self.level + alpha - share * self.rivals(g)
+    def net(self, right: FloatArray, rivals: FloatArray) -> FloatArray:
+        """z: being told right net of the harm by rivals who are and of opting out."""
+        return right - self.level + float(self.market.externality) - float(self.market.share) * rivals
 
     def view(self, g: int) -> View:
         """What a buyer of kind g sees."""
-        market, kind = self.market, self.market.groups[g][0]
+        kind = self.market.groups[g][0]
         right, rivals = self.right(g), self.rivals(g)
         if self.rule.payment is not None:
             return self._seen(kind, np.ones(1), right[None], rivals[None], self.rule.payment[g][None])
-        alpha, share = float(market.externality), float(market.share)
         score = self.rule.score[g]
-        paid = _envelope(kind, score, right - self.level + alpha - share * rivals)
+        paid = _envelope(kind, score, self.net(right, rivals))
         mean = self._seen(kind, np.ones(1), right[None], rivals[None], paid[None])
         x, others = self._cases(g)
-        paid = _envelope(kind, score, (x - self.level + alpha - share * others).T).T
-        found = _Sampled(**vars(mean))
-        object.__setattr__(found, "cases", self._seen(kind, np.full(len(x), 1 / len(x)), x, others, paid))
-        return found
+        owed = _envelope(kind, score, self.net(x, others).T).T
+        return _Sampled(**vars(mean), cases=self._seen(kind, np.full(len(x), 1 / len(x)), x, others, owed))
 
     def _seen(self, kind: Kind, probability: FloatArray, x: FloatArray, rivals: FloatArray, paid: FloatArray) -> View:
         assert self.market.prior is not None
