@@ -20,7 +20,7 @@ import numpy as np
 from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
 from optmarket.laws import Law
-from optmarket.models._selling_information_market import Params
+from optmarket.models._selling_information_fields import Params
 from optmarket.models._selling_information_menu import TIE, choose, values
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray

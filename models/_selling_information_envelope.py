@@ -16,7 +16,8 @@ from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
 from optmarket.laws import Law
 from optmarket.maxima import Product, largest
-from optmarket.models._selling_information_market import Market, Params
+from optmarket.models._selling_information_fields import Params
+from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, of_cheapest
 from optmarket.models._selling_information_segment import Segment, Served, serve
 from optmarket.numbers import exact

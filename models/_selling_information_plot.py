@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
 from optmarket import plots
-from optmarket.models._selling_information_market import Market, Params
+from optmarket.models._selling_information_fields import Params
+from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, values
 from optmarket.models._selling_information_plane import worth
 from optmarket.models._selling_information_values import plane_of

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from optmarket.errors import InstanceError
-from optmarket.models._selling_information_market import Market, Params
+from optmarket.models._selling_information_fields import Params
+from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, distinct_items, earned, of_cheapest, values
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray

@@ -23,7 +23,8 @@ from scipy.spatial import cKDTree
 from optmarket import highs
 from optmarket.errors import ModelError
 from optmarket.models._selling_information_boxes import Boxes, Sales, Simplex, serve
-from optmarket.models._selling_information_market import Market, Params
+from optmarket.models._selling_information_fields import Params
+from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, posted_menu, values
 from optmarket.models._selling_information_program import build
 from optmarket.numbers import exact

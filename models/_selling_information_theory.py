@@ -8,7 +8,8 @@ from operator import itemgetter
 
 import numpy as np
 
-from optmarket.models._selling_information_market import Market, Params
+from optmarket.models._selling_information_fields import Params
+from optmarket.models._selling_information_market import Market
 from optmarket.solution import Claim
 
 Point = tuple[Fraction, Fraction]

@@ -16,7 +16,8 @@ from scipy.optimize import minimize
 from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
 from optmarket.laws import Law
-from optmarket.models._selling_information_market import Market, Params
+from optmarket.models._selling_information_fields import Params
+from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import Menu, of_cheapest
 from optmarket.models._selling_information_plane import Plane, Sales, revenue_between, roughly, serve
 from optmarket.models._selling_information_relaxation import Bound, Relaxation

@@ -58,7 +58,8 @@ from optmarket.models import _selling_information_envelope as envelope
 from optmarket.models import _selling_information_report as report
 from optmarket.models import _selling_information_simplex as simplex
 from optmarket.models import _selling_information_values as values
-from optmarket.models._selling_information_market import BuyerType, Market, Params
+from optmarket.models._selling_information_fields import BuyerType, Params
+from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, Menu, direct_menu, full_information_menu
 from optmarket.models._selling_information_plot import plot as draw
 from optmarket.models._selling_information_program import Deviations, build
