@@ -67,19 +67,6 @@ if TYPE_CHECKING:
 __all__ = ["MODEL", "Market", "Mechanism", "Params", "audit", "plot", "program", "solve", "tables", "theory"]
 
 
-def market_of(params: Params, mechanism: Mapping[str, Any] | None = None) -> tuple[Market, dict[str, Any]]:
-    """The market, finite or with the cells that a mechanism has, and the rest of that mechanism.
-
-    Raises
-    ------
-    InstanceError
-        If the cells do not fit.
-    """
-    if params.on_continuum:
-        return cells.read(params, mechanism or {})
-    return Market.of(params), dict(mechanism or {})
-
-
 def read(params: Params, mechanism: Mapping[str, Any]) -> tuple[Market, Judged]:
     """A market and a mechanism for it, checked.
 
@@ -95,7 +82,7 @@ def read(params: Params, mechanism: Mapping[str, Any]) -> tuple[Market, Judged]:
     InstanceError
         With the field that does not fit.
     """
-    market, rest = market_of(params, mechanism)
+    market, rest = cells.read(params, mechanism) if params.on_continuum else (Market.of(params), mechanism)
     form = Scores if "scores" in rest else Tallied if "experiments-by-tally" in rest else Mechanism
     return market, form.read(market, rest)
 
@@ -155,13 +142,13 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         return (
             optimum.solve_continuum(params, options) if params.on_continuum else optimum.solve_finite(Market.of(params), options)
         )
-    if params.on_continuum and params.prior is None and how == "general":
-        return beliefs.solve(params, options)
     if params.on_continuum:
+        if params.prior is None and how == "general":
+            return beliefs.solve(params, options)
         k = next(k for k, buyer in enumerate(params.buyers) if buyer.on_continuum)
+        takes = "the general program" if params.prior is None else "virtual values"
         raise ModelError(
-            "is a whole distribution, which takes virtual values: leave formulation out, or give grid",
-            field=f"params.buyers[{k}]",
+            f"is a whole distribution, which takes {takes}: leave formulation out, or give grid", field=f"params.buyers[{k}]"
         )
     market = Market.of(params)
     if how == "reduced":
