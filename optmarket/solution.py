@@ -26,6 +26,33 @@ DEFAULT_GAP = 1e-6
 AUDIT_TOLERANCE = 1e-7
 
 
+def relative_gap(lower: float, upper: float, rounding: float = 0.0) -> float:
+    """How far apart two bounds on one number are, relative to the number itself: the one formula of every certificate.
+
+    Parameters
+    ----------
+    lower, upper : float
+        In payoff units; ``lower <= upper``.
+    rounding : float
+        In payoff units: what the rounding of the payoffs themselves amounts to. Bounds that are both within it of zero are not
+        told apart, and count as met. Pass it only where the optimum may be exactly zero, and say so on the page.
+
+    Returns
+    -------
+    float
+        ``(upper - lower) / max(|upper|, |lower|)``: 0 if they meet, infinite if one of them is infinite or no number.
+
+    Examples
+    --------
+    >>> relative_gap(0.99, 1.0), relative_gap(0.0, 0.0), relative_gap(1e-13, 2e-13)
+    (0.010000000000000009, 0.0, 0.5)
+    """
+    size = max(abs(lower), abs(upper))
+    if not size < math.inf:
+        return math.inf
+    return 0.0 if size <= rounding else max(0.0, upper - lower) / size
+
+
 class Status(StrEnum):
     """How a solve ended."""
 
@@ -125,8 +152,7 @@ class BlockReport:
 class Certificate:
     """Proof of optimality: the truth lies in [lower, upper], neighbouring floats or one when it was proved exactly.
 
-    ``gap`` is (upper - lower) / max(unit, abs(upper)), where the unit is the market's payoff scale (1 for matching payoffs
-    of value 1).
+    ``gap`` is their `relative_gap`: relative to the value itself, whatever the payoffs at stake.
     """
 
     lower: float
