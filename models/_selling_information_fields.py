@@ -26,7 +26,7 @@ from pydantic import (
 
 from optmarket.distributions import Cells, Distribution, Grid, NumberOrDistribution, discretised
 from optmarket.errors import InstanceError, ModelError
-from optmarket.files import read_text
+from optmarket.files import read_text, referenced_in
 from optmarket.instance import note, weights_to_one
 from optmarket.laws import Smooth
 from optmarket.numbers import Exact, NonnegativeExact, exact, shown, to_one
@@ -193,8 +193,8 @@ class Params(BaseModel):
             raise InstanceError("stands beside types; give one of the two", field="params.types_csv")
         if not isinstance(data["types_csv"], str):
             raise InstanceError('must be the name of a csv file, such as "types.csv"', field="params.types_csv")
-        folder = (info.context or {}).get("folder", Path())
-        types, states = _types_from_csv(Path(folder) / data["types_csv"], data.get("states"))
+        file = referenced_in(info.context, data["types_csv"], field="params.types_csv")
+        types, states = _types_from_csv(file, data.get("states"))
         return {"states": states, **data, "types": types}
 
     @field_validator("types")

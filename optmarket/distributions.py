@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from optmarket.errors import InstanceError
-from optmarket.files import read_table
+from optmarket.files import read_table, referenced_in
 from optmarket.laws import Law, PiecewiseLinear, Smooth
 from optmarket.numbers import Exact, NonnegativeExact, PositiveExact, exact, shown, to_one
 
@@ -82,7 +82,7 @@ class Distribution(BaseModel):
                 raise ValueError("gives cdf and cdf_csv; must give one of dist, mixture, density, cdf and cdf_csv")
             if not isinstance(data["cdf_csv"], str):
                 raise ValueError('has a cdf_csv that is not the name of a csv file, such as "cdf.csv"')
-            data["cdf"] = _cdf_from_csv(Path((info.context or {}).get("folder", Path())) / data["cdf_csv"])
+            data["cdf"] = _cdf_from_csv(referenced_in(info.context, data["cdf_csv"], field="cdf_csv"))
         if "dist" in data and "parameters" not in data:
             others = data.keys() - cls.model_fields.keys()
             data["parameters"] = {name: data.pop(name) for name in sorted(others)}

@@ -182,7 +182,7 @@ def vary(case: Instance, settings: Mapping[str, Fraction]) -> Instance:
         holder[last] = value.numerator if value.denominator == 1 else str(value)
     words = in_words(settings)
     try:
-        params, notes = validate(type(case.params), raw, case.file, Path(case.file or "").parent)
+        params, notes = validate(type(case.params), raw, case.file, Path(case.file or "").parent, case.root)
     except OptmarketError as error:
         error.message += f" (at {words})"
         raise
