@@ -34,6 +34,7 @@ from optmarket.simplex import Dirichlet, boxes, lattice
 
 MAX_PROFILES = 4096
 MAX_CELLS = 100_000
+LARGEST_PAYOFF = 10**300  # so that differences and sums of payoffs are floats, too
 CELLS = 400
 VALUES, BELIEFS = 10, 40  # cells that stand in for distributions of both
 BOXES = 150  # cells, or less, that stand in for a Dirichlet distribution
@@ -282,10 +283,19 @@ class Params(BaseModel):
                 raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.{field}")
         for k, buyer in enumerate(types):
             paid = buyer.payoff or (() if self.payoff == "matching" else self.payoff)
+            largest = max((abs(entry) for row in paid for entry in row), default=Fraction(1))
+            whose = f"params.types[{k}].payoff" if buyer.payoff is not None else "params.payoff"
+            if largest > LARGEST_PAYOFF:
+                raise InstanceError(
+                    f"has an entry of size {shown(largest)}; at most 1e300 fits the sums of a market", field=whose
+                )
             try:
-                exact(buyer.value * max((abs(entry) for row in paid for entry in row), default=Fraction(1)))
+                exact(buyer.value * largest)
             except ValueError as error:
                 raise InstanceError(f"times its payoff {error}", field=f"params.types[{k}].value") from error
+            if buyer.value * largest > LARGEST_PAYOFF:
+                words = f"times its payoff is of size {shown(buyer.value * largest)}; at most 1e300 fits the sums of a market"
+                raise InstanceError(words, field=f"params.types[{k}].value")
         contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in types)
         if actions**contexts > MAX_PROFILES:
             raise ModelError(

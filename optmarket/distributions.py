@@ -26,10 +26,14 @@ from pydantic import (
     model_validator,
 )
 
-from optmarket.errors import InstanceError
+from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_table, referenced_in
 from optmarket.laws import Law, PiecewiseLinear, Smooth
 from optmarket.numbers import Exact, NonnegativeExact, PositiveExact, exact, shown, to_one
+
+_QUARTILES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
+_BY_QUADRATURE = {"gausshyper", "genhyperbolic", "geninvgauss", "levy_stable", "norminvgauss", "studentized_range"}
+_TELLING = 0.1  # how closely a distribution function must come to a level at its quantile, which thin ones do by a few floats
 
 # Files -----------------------------------------------------------------------------------------------------------------
 
@@ -145,7 +149,7 @@ class Distribution(BaseModel):
         if self.truncate is not None and self.truncate[0] >= self.truncate[1]:
             low, high = map(shown, self.truncate)
             raise ValueError(f"has truncate from {low} to {high}; the second must be above the first")
-        _ = self.law
+        _must_integrate(self.law)
         return self
 
     @cached_property
@@ -170,6 +174,11 @@ class Distribution(BaseModel):
             near = difflib.get_close_matches(self.dist or "", known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "for instance uniform, beta, truncnorm, expon"
             raise ValueError(f"has dist {shown(self.dist)}, which is no continuous distribution of scipy.stats; {hint}")
+        if self.dist in _BY_QUADRATURE:
+            raise ValueError(
+                f"is {self.dist}, whose distribution function scipy integrates numerically, to fewer digits than bounds need and too "
+                "slowly; give it as cdf"
+            )
         shapes = [name.strip() for name in (family.shapes or "").split(",") if name.strip()]
         known = [*shapes, "loc", "scale"]
         strange = [name for name in self.parameters if name not in known]
@@ -210,6 +219,30 @@ class Distribution(BaseModel):
             if total > 0:
                 return Smooth(tuple((mass / total, *rest) for mass, *rest in kept if mass > 0))
         raise ValueError(f"has no mass between {shown(low)} and {shown(high)}, to which it is truncated")
+
+
+def _must_integrate(law: Law) -> None:
+    """Fail unless floats can tell where the mass of a distribution lies, and integrate it, so that no solve is held up by it.
+
+    Raises
+    ------
+    ValueError
+        In a field's words.
+    """
+    if not isinstance(law, Smooth):
+        return
+    low, high = law.end_of_floats
+    middle = law.quantiles(list(_QUARTILES))
+    found = law.cdf(np.array(middle, dtype=float))
+    if not (low < high and np.allclose(found, np.array(_QUARTILES, dtype=float), rtol=0, atol=_TELLING)):
+        ends = ", ".join(f"{float(at):.3g}" for at in middle)
+        raise ValueError(
+            f"has quartiles {ends}, which floats cannot tell apart well enough: move its parameters nearer to 1, or give it as cdf"
+        )
+    try:
+        law.cells([low, high])
+    except ModelError as error:
+        raise ValueError(str(error)) from error
 
 
 class Part(Distribution):

@@ -288,7 +288,7 @@ def test_a_figure_that_fails_does_not_cost_the_answer(
     run: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise InstanceError("cannot be written: No space left on device", file="two-types.svg")
+        raise om.InstanceError("cannot be written: No space left on device", file="two-types.svg")
 
     monkeypatch.setattr(plots, "save", full)
     code, out, err = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
