@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import math
 from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
@@ -29,12 +30,11 @@ from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text, referenced_in
 from optmarket.instance import note, weights_to_one
 from optmarket.laws import Smooth
-from optmarket.numbers import Exact, NonnegativeExact, exact, shown, to_one
+from optmarket.numbers import Exact, NonnegativeExact, exact, shown, sized, to_one
 from optmarket.simplex import Dirichlet, boxes, lattice
 
 MAX_PROFILES = 4096
 MAX_CELLS = 100_000
-LARGEST_PAYOFF = 10**300  # so that differences and sums of payoffs are floats, too
 CELLS = 400
 VALUES, BELIEFS = 10, 40  # cells that stand in for distributions of both
 BOXES = 150  # cells, or less, that stand in for a Dirichlet distribution
@@ -285,22 +285,18 @@ class Params(BaseModel):
             paid = buyer.payoff or (() if self.payoff == "matching" else self.payoff)
             largest = max((abs(entry) for row in paid for entry in row), default=Fraction(1))
             whose = f"params.types[{k}].payoff" if buyer.payoff is not None else "params.payoff"
-            if largest > LARGEST_PAYOFF:
-                raise InstanceError(
-                    f"has an entry of size {shown(largest)}; at most 1e300 fits the sums of a market", field=whose
-                )
-            try:
-                exact(buyer.value * largest)
-            except ValueError as error:
-                raise InstanceError(f"times its payoff {error}", field=f"params.types[{k}].value") from error
-            if buyer.value * largest > LARGEST_PAYOFF:
-                words = f"times its payoff is of size {shown(buyer.value * largest)}; at most 1e300 fits the sums of a market"
-                raise InstanceError(words, field=f"params.types[{k}].value")
+            named = "params.value" if self.types is None else f"params.types[{k}].value"
+            for words, stake, field in (("at its largest", largest, whose), ("times its payoff", buyer.value * largest, named)):
+                try:
+                    sized(stake)
+                except ValueError as error:
+                    raise InstanceError(f"{words} {error}", field=field) from error
         contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in types)
-        if actions**contexts > MAX_PROFILES:
+        if contexts * math.log(actions) > math.log(MAX_PROFILES + 0.5):  # before the power is formed, which may be of any length
+            count = f"{actions}^{contexts}" + (f" = {actions**contexts:,}" if contexts < 40 else "")
             raise ModelError(
-                f"has {actions} actions and {contexts} contexts: {actions}^{contexts} = {actions**contexts:,} recommendations a "
-                f"type; at most {MAX_PROFILES:,} are supported",
+                f"has {actions} actions and {contexts} contexts: {count} recommendations a type; at most {MAX_PROFILES:,} are "
+                "supported",
                 field="params.types",
             )
         return self

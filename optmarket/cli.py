@@ -14,7 +14,7 @@ import typer
 
 from optmarket import __version__, cli_many, export, pages, plots, registry, startup, terminal
 from optmarket.errors import InstanceError, ModelError, OptmarketError
-from optmarket.files import STDOUT, must_be_writable, must_take, read_text, write_text
+from optmarket.files import STDOUT, must_be_writable, must_have_short_keys, must_take, read_text, write_text
 from optmarket.instance import Instance
 from optmarket.shell import (
     BAD_INPUT,
@@ -419,7 +419,9 @@ def _run() -> int:
 def _title(path: Path) -> str | None:
     """An instance's title, without the labour of validating it."""
     try:
-        title = tomllib.loads(read_text(path)).get("title")
+        text = read_text(path)
+        must_have_short_keys(text, str(path))
+        title = tomllib.loads(text).get("title")
     except (OptmarketError, ValueError, RecursionError):
         return None
     return title if isinstance(title, str) else None

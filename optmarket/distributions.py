@@ -29,10 +29,11 @@ from pydantic import (
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_table, referenced_in
 from optmarket.laws import Law, PiecewiseLinear, Smooth
-from optmarket.numbers import Exact, NonnegativeExact, PositiveExact, exact, shown, to_one
+from optmarket.numbers import Exact, NonnegativeExact, PositiveExact, exact, shown, sized, to_one
 
 _QUARTILES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
 _BY_QUADRATURE = {"gausshyper", "genhyperbolic", "geninvgauss", "levy_stable", "norminvgauss", "studentized_range"}
+_FAR = (Fraction(1, 1000), Fraction(999, 1000))
 _TELLING = 0.1  # how closely a distribution function must come to a level at its quantile, which thin ones do by a few floats
 
 # Files -----------------------------------------------------------------------------------------------------------------
@@ -176,8 +177,8 @@ class Distribution(BaseModel):
             raise ValueError(f"has dist {shown(self.dist)}, which is no continuous distribution of scipy.stats; {hint}")
         if self.dist in _BY_QUADRATURE:
             raise ValueError(
-                f"is {self.dist}, whose distribution function scipy integrates numerically, to fewer digits than bounds need and too "
-                "slowly; give it as cdf"
+                f"is {self.dist}, whose distribution function scipy integrates numerically, to fewer digits than bounds need and "
+                "too slowly; give it as cdf"
             )
         shapes = [name.strip() for name in (family.shapes or "").split(",") if name.strip()]
         known = [*shapes, "loc", "scale"]
@@ -229,7 +230,11 @@ def _must_integrate(law: Law) -> None:
     ValueError
         In a field's words.
     """
-    if not isinstance(law, Smooth):
+    if isinstance(law, PiecewiseLinear):
+        for left, right in itertools.pairwise(law.knots):
+            if not float(left) < float(right):
+                raise ValueError(f"has mass between {shown(left)} and {shown(right)}, which floats do not tell apart")
+        sized(max(map(abs, law.knots)))
         return
     low, high = law.end_of_floats
     middle = law.quantiles(list(_QUARTILES))
@@ -237,8 +242,10 @@ def _must_integrate(law: Law) -> None:
     if not (low < high and np.allclose(found, np.array(_QUARTILES, dtype=float), rtol=0, atol=_TELLING)):
         ends = ", ".join(f"{float(at):.3g}" for at in middle)
         raise ValueError(
-            f"has quartiles {ends}, which floats cannot tell apart well enough: move its parameters nearer to 1, or give it as cdf"
+            f"has quartiles {ends}, which floats cannot tell apart well enough: move its parameters nearer to 1, or give it as "
+            "cdf"
         )
+    sized(max(map(abs, law.quantiles(_FAR))))
     try:
         law.cells([low, high])
     except ModelError as error:

@@ -141,8 +141,8 @@ class Smooth:
         while len(low):
             if len(low) > most:
                 raise ModelError(
-                    "has a distribution whose mass floats cannot integrate: its distribution function is too steep, or computed with "
-                    "too few correct digits; move its parameters nearer to 1, or give it as cdf"
+                    "has a distribution whose mass floats cannot integrate: its distribution function is too steep, or computed "
+                    "with too few correct digits; move its parameters nearer to 1, or give it as cdf"
                 )
             # by parts, as a density may be infinite where a distribution function is not: integrals of Pr(x < X <= high)
             area, checked = (self._area(low, high, nodes) for nodes in (NODES, CHECK))

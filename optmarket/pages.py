@@ -18,6 +18,7 @@ from rich.text import Text
 from optmarket.instance import Instance, canonical
 from optmarket.numbers import exact
 from optmarket.solution import DEFAULT_GAP, Audit, Claim, Solution, Status
+from optmarket.text import visible
 
 DIGITS = 6
 VALUE_DIGITS = 9
@@ -313,7 +314,7 @@ def _audit_line(found: Solution) -> Text:
     if not found.audit.good:
         line.append(f"   NOT MET: above the tolerance of {found.audit.tolerance}", style="bold red")
     for words in found.contradictions:
-        line.append(f"   NOT MET: {words}", style="bold red")
+        line.append(f"   NOT MET: {visible(words)}", style="bold red")
     return line
 
 
