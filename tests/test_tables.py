@@ -220,7 +220,7 @@ def test_latex_is_escaped_and_set_in_booktabs() -> None:
     escaped = r"{[}a{]}\_50\%\&\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textless{}\textbar{}"
     assert f"  {escaped} & selling-information & optimal & " in text
     assert r"share-served {[}probability{]} \\" in text
-    assert r"$2.0\times10^{-12}$" in text
+    assert r"$7.0\times10^{-12}$" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [8, 8]
 
