@@ -46,10 +46,12 @@ _EXIT_CODES = """
 \b
 Exit codes (of several files the largest):
   0    good
-  1    a claim not met, an audit violation above tolerance, a gap not reached, a time limit
-  2    bad input
+  1    a claim not met, an audit violation above tolerance, a gap not reached, a time limit,
+       a saved solution that contradicts itself
+  2    bad input, or a file or stream that cannot be written
   3    no certified answer from the solver
   130  interrupted
+  141  nobody reads stdout any more
 """
 
 app = typer.Typer(

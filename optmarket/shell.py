@@ -29,8 +29,8 @@ Method = Annotated[
 Gap = Annotated[
     float | None,
     typer.Option(
-        help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the upper bound or "
-        "the payoff scale, whichever is larger. Default: go on to the solver's tolerances.",
+        help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the larger of the two. "
+        "Default: go on to the solver's tolerances.",
     ),
 ]
 TimeLimit = Annotated[
