@@ -191,6 +191,33 @@ def floats(values: object) -> NDArray[np.float64]:
     return np.asarray(values, dtype=object).astype(np.float64)
 
 
+def written_floats(values: object) -> NDArray[np.float64]:
+    """The doubles nearest to numbers as a file writes them, "1/3" among them.
+
+    Parameters
+    ----------
+    values : number, text or nested lists
+        Nested lists must be rectangular.
+
+    Returns
+    -------
+    ndarray of float64
+        Of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no number: see `exact`.
+
+    Examples
+    --------
+    >>> written_floats([[1, 0], ["1/4", 0.75]]).tolist()
+    [[1.0, 0.0], [0.25, 0.75]]
+    """
+    given = np.asarray(values, dtype=object)
+    return floats(np.array([exact(value) for value in given.ravel()], dtype=object).reshape(given.shape))
+
+
 def around(value: Fraction) -> tuple[float, float]:
     """The nearest floats on either side of a number, the same one twice if it is a float."""
     nearest = float(value)
