@@ -75,7 +75,7 @@ def maximise(
     Raises
     ------
     Infeasible
-        If no point satisfies the rows.
+        If no point satisfies the rows, as far as decimals of the most digits tell: this alone is not proved.
     """
     failed: Exception | None = None
     listed = list(rows)
@@ -83,7 +83,11 @@ def maximise(
         with localcontext(Context(prec=digits, Emin=-999_999_999, Emax=999_999_999)):
             table = _Dictionary(objective, listed, lower, upper, digits)
             while True:
-                table.solve()
+                try:
+                    table.solve()
+                except Infeasible as error:  # perhaps for want of digits
+                    failed = error
+                    break
                 near = [_fraction(value) for value in table.point()]
                 failing = more(near, Fraction(1, 10 ** (digits // 2))) if more else []
                 if not failing:
@@ -99,6 +103,8 @@ def maximise(
                 for row in failing:
                     table.add(row)
             listed = list(table.rows)
+    if isinstance(failed, Infeasible):
+        raise failed
     raise ArithmeticError(f"no basis was optimal in exact arithmetic: {failed}")
 
 
