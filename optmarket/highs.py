@@ -25,7 +25,7 @@ from optmarket.solution import BlockReport, Options, Progress, Status
 
 FEASIBILITY = 1e-9
 ACCEPTED = 1e-6
-VERSION = highspy.Highs().version()
+VERSION = f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
 STATUS = {
     highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,
@@ -108,14 +108,28 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+class _SilentHighs(highspy.Highs):
+    """A HiGHS that writes nothing, neither while it is made nor later.
+
+    Registering its callbacks is the first thing highspy does with a new solver, within the constructor, and the first thing
+    for which HiGHS 1.16 writes its banner to stdout. The option is set before that: HiGHS logs nothing for setting options.
+    """
+
+    def __init__(self) -> None:
+        highspy.Highs.__init__(self)
+
+    def enableCallbacks(self) -> None:
+        Session.must(self.setOptionValue("output_flag", False), "setting output_flag")
+        highspy.Highs.enableCallbacks(self)
+
+
 class Session:
     """One HiGHS model that only grows, for the modules that speak to the solver."""
 
     def __init__(self, program: LinearProgram, rows: Rows, options: Options, settings: Mapping[str, Any] | None = None) -> None:
-        self.highs = highspy.Highs()
+        self.highs = _SilentHighs()
         self.threads = min(options.threads, os.cpu_count() or 1)
         ours = {
-            "output_flag": False,
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
             "small_matrix_value": 1e-12,  # the least there is: smaller coefficients the solver drops
