@@ -75,7 +75,7 @@ def maximise(
     Raises
     ------
     Infeasible
-        If no point satisfies the rows, as far as decimals of the most digits tell: this alone is not proved.
+        If no point satisfies the rows, as far as decimals of hundreds of digits tell: this alone is not proved.
     """
     failed: Exception | None = None
     listed = list(rows)
@@ -85,8 +85,10 @@ def maximise(
             while True:
                 try:
                     table.solve()
-                except Infeasible as error:  # perhaps for want of digits
-                    failed = error
+                except Infeasible as error:
+                    if isinstance(failed, Infeasible):
+                        raise
+                    failed = error  # perhaps for want of digits
                     break
                 near = [_fraction(value) for value in table.point()]
                 failing = more(near, Fraction(1, 10 ** (digits // 2))) if more else []
@@ -103,8 +105,6 @@ def maximise(
                 for row in failing:
                     table.add(row)
             listed = list(table.rows)
-    if isinstance(failed, Infeasible):
-        raise failed
     raise ArithmeticError(f"no basis was optimal in exact arithmetic: {failed}")
 
 
