@@ -44,7 +44,8 @@ class Row:
 class Optimum:
     """An optimum with its proof: ``x`` is feasible, and the bound that ``duals`` give is ``value``.
 
-    ``rows`` are those given and, after them, those that were added on the way; ``duals`` holds one number for each.
+    ``rows`` are those given and, after them, those that were added on the way, each divided by its largest coefficient; ``duals``
+    holds one number for each.
     """
 
     value: Fraction
@@ -93,10 +94,10 @@ def maximise(
                 near = [_fraction(value) for value in table.point()]
                 failing = more(near, Fraction(1, 10 ** (digits // 2))) if more else []
                 if not failing:
-                    x, duals = table.exactly()
                     try:
+                        x, duals = table.exactly()
                         value = check(objective, table.rows, lower, upper, x, duals)
-                    except AssertionError as error:
+                    except (AssertionError, ArithmeticError) as error:
                         failed = error
                         break
                     failing = more(x, Fraction(0)) if more else []
