@@ -166,14 +166,14 @@ def test_the_order_of_types_and_their_splitting_change_nothing(kind: str) -> Non
 def test_further_incentive_constraints_never_raise_revenue(kind: str) -> None:
     case = random_market(404, kind)
     of = market.Market.of(instance.parse(case.toml(), lambda name: registry.get(name).params).params)
-    bounds = {
-        rule: highs.solve(build(of, deviations=rule).listed(), Options()).bound for rule in ("double", "separate", "misreport")
-    }
+    bounds = {}
+    for rule in ("double", "separate", "misreport"):
+        program = build(of, deviations=rule)
+        bounds[rule] = program.unit * highs.solve(program.listed(), Options()).bound
     # each is an upper bound of its program, and at most the solver's tolerance above its optimum
     slack = 1e-7 * max(bounds.values())
     assert bounds["double"] <= bounds["separate"] + slack <= bounds["misreport"] + 2 * slack
-    first_best = float(sum(of.weight * of.worth) / of.scale)
-    assert bounds["misreport"] <= first_best * (1 + 1e-9)
+    assert bounds["misreport"] <= float(sum(of.weight * of.worth)) + slack
 
 
 @chosen
