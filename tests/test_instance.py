@@ -65,10 +65,10 @@ class Params(Strict):
         description="the buyer's possible types",
         min_length=1,
         max_length=3,
-        examples=[[{"weight": Fraction(1, 3), "belief": ["1/4", "3/4"]}, {"weight": "2/3", "belief": [1, Fraction(0)]}]],
+        examples=[[{"weight": "1/3", "belief": ["1/4", "3/4"]}, {"weight": "2/3", "belief": [1, 0]}]],
     )
     count: int = Field(2, description="number of buyers", ge=1, le=9, examples=[3])
-    names: dict[str, Exact] = Field(default_factory=dict, description="named numbers", examples=[{"a b": Fraction(4, 2)}])
+    names: dict[str, Exact] = Field(default_factory=dict, description="named numbers", examples=[{"a b": 2}])
     data: str | None = Field(None, description="a file beside this one")
 
     @field_validator("data")
