@@ -138,6 +138,7 @@ class Session:
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
             "small_matrix_value": 1e-12,  # the least there is: smaller coefficients the solver drops
+            "large_matrix_value": 1e200,  # larger ones it refuses: 1e15 unless told otherwise
             "threads": self.threads,
         }
         for name, value in {**ours, **(settings or {})}.items():
