@@ -25,8 +25,10 @@ from optmarket.models._competing_buyers_market import Market as Rivals
 from optmarket.models._competing_buyers_market import Params as RivalParams
 from optmarket.models._competing_buyers_tally import Tallied
 from optmarket.models._selling_information_envelope import ceiling
+from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
 from optmarket.refinement import solve_exactly
+from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
 from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status
 
 INF = math.inf
@@ -149,6 +151,36 @@ def test_refinement_goes_on_from_a_feasible_basis_that_is_not_optimal(sense: Any
     proof = solve_exactly(made, replace(result, basis=Basis(np.array(columns), np.array([0, 0]))))
     assert not isinstance(proof, Status)
     assert (proof.value, proof.x.tolist()) == (sign * 3 * hair, [1, 1])
+
+
+def test_the_floats_around_a_number_are_on_its_two_sides() -> None:
+    for number in (third, 2 * third, Fraction(1, 10), Fraction(3, 10), -third, Fraction(10**17 + 1, 3)):
+        low, high = around(number)
+        assert Fraction(low) < number < Fraction(high) and math.nextafter(low, INF) == high
+    assert around(Fraction(3, 8)) == (0.375, 0.375)
+
+
+# Rows that fail --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("buyers", [1, 2, 3, 7])
+@pytest.mark.parametrize("types", [2, 7])
+def test_the_worst_pairs_are_the_same_in_blocks_of_any_size(types: int, buyers: int) -> None:
+    tolerance, failure = 0.05, np.random.default_rng(5).normal(size=(types, types))
+    failure[np.diag_indices(types)] = 100.0  # what a type thinks of its own item is no failure
+    failure[0] *= 0.1
+    failure[1, 0] = 9.0  # the largest is not in the last block
+    other = np.where(np.eye(types, dtype=bool), -np.inf, failure)
+    expected = {
+        (buyer, int(item))
+        for buyer in range(types)
+        for item in np.argsort(-other[buyer])[:ROWS_PER_TYPE]
+        if other[buyer, item] > tolerance
+    }
+    expected |= {(int(other[:, item].argmax()), item) for item in range(types) if other[:, item].max() > tolerance}
+    buyer, item, largest = worst_pairs(types, lambda block: failure[block].copy(), BLOCK_BYTES // buyers, tolerance)
+    assert set(zip(buyer.tolist(), item.tolist(), strict=True)) == expected
+    assert largest == 9.0
 
 
 # What counts as optimal ------------------------------------------------------------------------------------------------------
