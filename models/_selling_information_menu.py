@@ -179,9 +179,9 @@ def _divided(row: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
 
 
 def _written(number: float | Fraction) -> float | str:
-    """A number of a mechanism file: a float, or if no decimal that a float names is it, a fraction."""
+    """A number of a mechanism file: a float, or a fraction unless a float and the decimal that names it are both that number."""
     nearest = float(number)
-    return nearest if isinstance(number, float) or Fraction(repr(nearest)) == number else str(number)
+    return nearest if isinstance(number, float) or Fraction(nearest) == number == Fraction(repr(nearest)) else str(number)
 
 
 def values(product: NumberArray, experiment: NumberArray) -> NumberArray:
