@@ -397,6 +397,10 @@ def test_no_test_reads_a_clock(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
             assert name not in clocks, f"line {node.lineno} reads a clock"
+            assert name != "Timer", f"line {node.lineno} does something after a time"
+            first = node.args[0] if node.args else None
+            waits = name == "join" and isinstance(first, ast.Constant) and not isinstance(first.value, str)
+            assert not waits, f"line {node.lineno} waits for a time"
             given = {word.arg: word.value for word in node.keywords}
             assert "timeout" not in given, f"line {node.lineno} waits for a time"
             limit = given.get("deadline")
