@@ -196,7 +196,7 @@ def read(path: str | Path, params_of: Callable[[str], type[BaseModel]]) -> Insta
 def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str | Path = "") -> Instance:
     """Read the text of an instance file; ``path`` gives its name and the folder in which it looks for other files.
 
-    Validators of the parameters find that folder in their context under ``folder``, and may leave a `note`.
+    Validators of the parameters find that folder in their context under ``folder``, and may say what they have `divided`.
 
     Raises
     ------
