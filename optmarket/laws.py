@@ -52,6 +52,18 @@ class PiecewiseLinear:
         """The distribution of 1 - X."""
         return PiecewiseLinear(tuple(1 - x for x in reversed(self.knots)), tuple(1 - level for level in reversed(self.levels)))
 
+    def folded(self) -> PiecewiseLinear:
+        """The distribution of min(X, 1 - X), for X within 0 to 1."""
+        half = Fraction(1, 2)
+        knots = sorted({Fraction(0), half, *(min(max(min(x, 1 - x), Fraction(0)), half) for x in self.knots)})
+        above = [Fraction(1), *(self.exact_cdf(1 - x) - self.exact_cdf(x) for x in knots[1:])]
+        return PiecewiseLinear(tuple(knots), tuple(1 - level for level in above))
+
+    @cached_property
+    def as_floats(self) -> tuple[FloatArray, FloatArray]:
+        """Knots and levels, nearest floats."""
+        return floats(self.knots), floats(self.levels)
+
     def exact_cdf(self, x: Fraction) -> Fraction:
         """Pr(X <= x)."""
         if x <= self.knots[0]:
@@ -64,7 +76,7 @@ class PiecewiseLinear:
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Pr(X <= x), in floats."""
-        return np.asarray(np.interp(x, floats(self.knots), floats(self.levels)))
+        return np.asarray(np.interp(x, *self.as_floats))
 
     def quantiles(self, levels: Sequence[Fraction]) -> list[Fraction]:
         """For each level above 0 the least x with Pr(X <= x) at least the level."""
@@ -109,9 +121,17 @@ class Smooth:
         """Pr(X <= x)."""
         return self.between(np.full_like(np.asarray(x, dtype=float), -np.inf), x)
 
+    def sf(self, x: FloatArray) -> FloatArray:
+        """Pr(X > x), without the loss of digits that 1 - F has in the upper tail."""
+        return self.between(x, np.full_like(np.asarray(x, dtype=float), np.inf))
+
     def mirrored(self) -> Mirrored:
         """The distribution of 1 - X, as far as maxima need it."""
         return Mirrored(self)
+
+    def folded(self) -> Folded:
+        """The distribution of min(X, 1 - X), for X within 0 to 1, as far as maxima need it."""
+        return Folded(self)
 
     def between(self, low: FloatArray, high: FloatArray) -> FloatArray:
         """Pr(low < X <= high), without the loss of digits that a difference has in the upper tail."""
@@ -191,10 +211,14 @@ class Smooth:
     def _sum(self, mass: Callable[[Any, float, float], FloatArray]) -> FloatArray:
         """The parts' masses, each divided by what its cut leaves, weighted."""
         total: Any = 0.0
-        for weight, law, low, high in self.parts:
-            first, last = float(low), float(high)
-            total = total + weight * mass(law, first, last) / _mass(law, np.array(first), np.array(last))
+        for (weight, law, low, high), whole in zip(self.parts, self._whole, strict=True):
+            total = total + weight * mass(law, float(low), float(high)) / whole
         return np.asarray(total)
+
+    @cached_property
+    def _whole(self) -> tuple[float, ...]:
+        """What each part's cut leaves of it."""
+        return tuple(float(_mass(law, np.array(float(low)), np.array(float(high)))) for _, law, low, high in self.parts)
 
 
 def _mass(law: Any, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -247,7 +271,31 @@ class Mirrored:
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Pr(1 - X <= x)."""
-        return np.asarray(1 - self.law.cdf(1 - x))
+        return self.law.sf(1 - x)
+
+    def sf(self, x: FloatArray) -> FloatArray:
+        """Pr(1 - X > x)."""
+        return self.law.cdf(1 - x)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The distribution of min(X, 1 - X), for X within 0 to 1."""
+
+    law: Smooth
+
+    @property
+    def support(self) -> tuple[Fraction, Fraction]:
+        """An interval that holds all mass."""
+        return Fraction(0), Fraction(1, 2)
+
+    def cdf(self, x: FloatArray) -> FloatArray:
+        """Pr(min(X, 1 - X) <= x)."""
+        return np.asarray(np.where(x < 0.5, self.law.cdf(x) + self.law.sf(1 - x), 1.0))
+
+    def sf(self, x: FloatArray) -> FloatArray:
+        """Pr(min(X, 1 - X) > x)."""
+        return self.law.between(np.minimum(x, 0.5), np.maximum(1 - x, 0.5))
 
 
 Law = PiecewiseLinear | Smooth
