@@ -439,7 +439,7 @@ def _posted(law: Law) -> Peaks:
     whole = (Fraction(0), Fraction(1, 2))
     product = Product(Fraction(0), Fraction(1), Fraction(1), Fraction(-1))
     rough = largest(law.folded(), product, whole, 1.0)
-    return largest(law.folded(), product, whole, CLOSE * float(rough.value))
+    return largest(law.folded(), product, whole, ROUGH * float(rough.value))
 
 
 def first_best(params: Params) -> float:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from optmarket.numbers import exact, floats
 from optmarket.program import FloatArray
@@ -201,7 +202,7 @@ class Smooth:
         """The masses in the tails that `between` takes differences of: what rounding leaves uncertain is a share of them."""
         with _silence():
             return self._sum(
-                lambda law, first, last: np.minimum(law.cdf(np.clip(high, first, last)), law.sf(np.clip(low, first, last)))
+                lambda law, first, last: np.minimum(law.cdf(np.clip(high, first, last)), _sf(law, np.clip(low, first, last)))
             )
 
     def _area(self, low: FloatArray, high: FloatArray, nodes: tuple[FloatArray, FloatArray]) -> FloatArray:
@@ -229,9 +230,18 @@ def _mass(law: Any, low: FloatArray, high: FloatArray) -> FloatArray:
         mass = law.cdf(high) - below
         if above.any():  # each end by itself: one of them may stand for many intervals
             tail = np.zeros_like(below)
-            tail[above] = law.sf(low[above])
-            mass = np.where(above, tail - law.sf(high), mass)
+            tail[above] = _sf(law, low[above])
+            mass = np.where(above, tail - _sf(law, high), mass)
     return np.asarray(mass)
+
+
+def _sf(law: Any, x: FloatArray) -> FloatArray:
+    """Pr(X > x) of one of scipy's distributions; of a beta distribution by that of 1 - X, which is ten times as fast."""
+    if law.dist.name != "beta" or law.args:
+        return np.asarray(law.sf(x))
+    shape = law.kwds
+    rest = 1 - (x - shape.get("loc", 0.0)) / shape.get("scale", 1.0)
+    return np.asarray(scipy.special.betainc(shape["b"], shape["a"], np.clip(rest, 0.0, 1.0)))
 
 
 def _ppf(law: Any, levels: FloatArray, low: float, high: float, *, upper: bool = False) -> FloatArray:
