@@ -154,7 +154,7 @@ class Smooth:
         mass = self.between(points[:-1], points[1:])
         moment = np.zeros(len(mass))
         # a narrow peak lies between the nodes of a wide cell: so cells are cut where the parts have their mass
-        fine = np.unique(np.concatenate([points, np.clip(self._joints, points[0], points[-1])]))
+        fine = np.unique(np.concatenate([points, np.clip(self.joints, points[0], points[-1])]))
         low, high, largest = fine[:-1], fine[1:], 0.0
         while len(low):
             # by parts, as a density may be infinite where a distribution function is not: integrals of Pr(x < X <= high)
@@ -173,7 +173,7 @@ class Smooth:
     def end_of_floats(self) -> tuple[Fraction, Fraction]:
         """The support, and where it is infinite the points beyond which floats see no mass and no moment."""
         low, high = self.support
-        joints = self._joints
+        joints = self.joints
         return (
             low if isinstance(low, Fraction) else exact(float(joints[0])),
             high if isinstance(high, Fraction) else exact(float(joints[-1])),
@@ -186,7 +186,7 @@ class Smooth:
         return all(bounded or np.isfinite(law.mean()) for law, bounded in parts)
 
     @cached_property
-    def _joints(self) -> FloatArray:
+    def joints(self) -> FloatArray:
         """Ends of the parts, and the places between which their masses lie, far into the tails."""
         found = []
         for _, law, low, high in self.parts:
