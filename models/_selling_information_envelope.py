@@ -22,7 +22,7 @@ from optmarket.models._selling_information_fields import Params
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, of_cheapest
 from optmarket.models._selling_information_segment import Segment, Served, serve
-from optmarket.numbers import around, floats
+from optmarket.numbers import around, exact, floats
 from optmarket.program import FloatArray
 from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Status, relative_gap
 
