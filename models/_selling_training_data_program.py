@@ -17,7 +17,7 @@ from optmarket.separation import worst_pairs
 NEIGHBOURS = 8
 
 
-def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False) -> LinearProgram:
+def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False, of_costs: bool = False) -> LinearProgram:
     """The best direct mechanism among items (pi1, pi2), the shares of the two errors they leave.
 
     Following an item costs type r ``c_r = alpha_r pi1 + beta_r pi2 + t`` in errors and price; following the item alone, without
@@ -31,6 +31,8 @@ def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False) -> Linear
         Types of positive weight.
     exact : bool
         Coefficients as Fractions rather than their floats.
+    of_costs : bool
+        Maximise the weighted sum of ``c_r`` instead of prices; then weights may be negative.
 
     Returns
     -------
@@ -47,7 +49,8 @@ def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False) -> Linear
     one: Any = 2 * half
     worth = error.sum(axis=1)
     program = LinearProgram("max")
-    left = program.add_variables("left", (types, 2), lower=0 * one, upper=one)
+    of_errors = weight[:, None] * error if of_costs else 0 * error
+    left = program.add_variables("left", (types, 2), lower=0 * one, upper=one, objective=of_errors)
     price = program.add_variables("price", (types,), lower=0 * one, upper=worth, objective=weight)
     dropping = program.add_variables("dropping", (1,), lower=0 * one, upper=one)
     cost_index, cost_value = np.column_stack([left, price]), np.column_stack([error, np.full(types, one)])

@@ -97,6 +97,9 @@ __all__ = [
 ]
 
 
+GRID = "revenue is the optimum of the grid's types, which is no bound on that of the continuum of types for which they stand"
+
+
 @dataclass(frozen=True)
 class Formulation:
     """A program, and how its points are read.
@@ -207,7 +210,8 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         )
     market, most = Market.of(params), params.max_items
     if most is None:
-        return _solve(market, options, start).answer
+        answer = _solve(market, options, start).answer
+        return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
     if options.method != "auto":
         raise ModelError(
             f"is {most}: with it the way to solve follows from the market's size, and there is no method {options.method!r}; "
@@ -216,7 +220,8 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         )
     # one item is known exactly without the program
     relaxed = _solve(market, replace(options, exact=options.exact and most > 1), start)
-    return best_menu(market, most, relaxed, options, start)
+    answer = best_menu(market, most, relaxed, options, start)
+    return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
 
 
 def solve_program(params: Params, options: Options, formulate: Callable[[bool], Formulation]) -> Answer:
