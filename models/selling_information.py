@@ -47,6 +47,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -256,14 +257,14 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
     def incumbent(x: FloatArray) -> float:
         candidates.append(direct_menu(market, *read(x), discount=True))
         candidates[:] = [max(candidates, key=lambda candidate: candidate[1])]
-        return candidates[0][1] / scale
+        return candidates[0][1] / linear.unit
 
     result = highs.solve(linear, options, incumbent=incumbent)
     status, exact = result.status, None
     if result.x is not None:
         incumbent(result.x)
     menu, lower = candidates[0]
-    upper = result.bound * scale
+    upper = result.bound * linear.unit
     point: NumberArray | None = result.x
     if options.exact and status is Status.OPTIMAL:
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
@@ -271,7 +272,7 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
         if isinstance(proof, Status):
             status = proof
         else:
-            exact, point = proof.value * market.scale, proof.x
+            exact, point = proof.value * Fraction(linear.unit), proof.x
             menu, _ = direct_menu(market, *map(floats, read(proof.x)), discount=False)
             lower, upper = around(exact)
     gap = (upper - lower) / max(scale, abs(upper))

@@ -52,7 +52,7 @@ from optmarket.models._selling_training_data_confusion import from_confusion
 from optmarket.models._selling_training_data_line import serve
 from optmarket.models._selling_training_data_market import DataBuyer, Line, Params
 from optmarket.models._selling_training_data_plot import plot
-from optmarket.models._selling_training_data_program import build
+from optmarket.models._selling_training_data_program import build, stakes
 from optmarket.models._selling_training_data_report import (
     UNITS,
     as_experiment,
@@ -188,11 +188,15 @@ def _is_reduced(params: Params) -> bool:
 
 
 def _formulated(params: Params, exact: bool) -> Formulation:
-    linear = build([(weight, pair) for weight, pair in params.pairs if weight], exact=exact)
+    pairs = [(weight, pair) for weight, pair in params.pairs if weight]
+    # who never errs pays nothing, whatever is sold
+    pairs = [(weight, pair) for weight, pair in pairs if any(pair)] or pairs[:1]
+    linear = build(pairs, exact=exact)
     left, price = linear.variables["left"], linear.variables["price"]
+    units = np.array([Fraction(2) ** int(k) for k in stakes(pairs)], dtype=object)
 
     def read(x: NumberArray) -> tuple[NumberArray, NumberArray]:
-        return as_experiment(x[left]), x[price]
+        return as_experiment(x[left]), x[price] * (units if x.dtype == object else floats(units))
 
     return Formulation(linear, read)
 
