@@ -32,7 +32,6 @@ from optmarket.files import read_text
 from optmarket.numbers import PositiveExact, exact, shown, to_one
 from optmarket.solution import FORMAT, Claim
 
-_EXACT_TOLERANCE = 1e-9
 KINDS = ("analytic", "exact", "proved", "bound", "numerical", "published", "neural")  # how a value may be known
 _ROUNDED = {"numerical", "published", "neural"}  # kinds of values that are known to the digits written only
 
@@ -150,9 +149,9 @@ class _Expect(BaseModel):
             says=self.says,
         )
 
-    def _default_tolerance(self) -> float:
+    def _default_tolerance(self) -> float | None:
         if self.kind not in _ROUNDED or "/" in self.value or self.value.lstrip("+-").isdigit():
-            return _EXACT_TOLERANCE
+            return None
         exponent = int(Decimal(self.value).as_tuple().exponent)
         return float(f"5e{min(exponent, 300) - 1}")  # half a unit of the last digit; a zero may carry any exponent
 
