@@ -314,7 +314,8 @@ def solve(
             status = Status.INTERRUPTED
         if status is Status.FAILED and x is None:
             raise SolverError(f"HiGHS ended with {session.highs.modelStatusToString(session.highs.getModelStatus())!r}")
-        if status is Status.UNBOUNDED and families:
+        # where every variable has a finite box it is the solver that fails, and what bounds there are hold
+        if status is Status.UNBOUNDED and families and not math.isfinite(bound):
             raise SolverError("the program is unbounded without the rows of its families; give its variables bounds")
         if status is not Status.OPTIMAL:
             if status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
