@@ -49,7 +49,7 @@ from optmarket.errors import ModelError
 from optmarket.models import _selling_training_data_triangle as triangle
 from optmarket.models import selling_information
 from optmarket.models._selling_training_data_confusion import from_confusion
-from optmarket.models._selling_training_data_line import serve
+from optmarket.models._selling_training_data_line import most_worth, serve
 from optmarket.models._selling_training_data_market import DataBuyer, Line, Params
 from optmarket.models._selling_training_data_plot import plot
 from optmarket.models._selling_training_data_program import build, stakes
@@ -93,7 +93,8 @@ __all__ = [
 ]
 
 DISCOUNTS = tuple(10.0**-k for k in range(13, 2, -1))
-ROUNDING = 1e-15
+ROUNDING = 1e-15  # of the most that complete data are worth to a type
+CLOSE = 1e-14  # of a posted price's revenue: its rounding
 
 
 def program(params: Params, *, exact: bool = False) -> LinearProgram | None:
@@ -166,7 +167,7 @@ def _of_continuum(params: Params, mechanism: Mapping[str, Any], options: Options
         assert params.line is not None and params.alpha is not None
         tiers = two_tiers(params.line, params.alpha.law)
         _, earned = _surely(params, menu)
-        single, upper = float(line_bounds(params)[0]) - ROUNDING, around(exact(tiers.upper))[1]
+        single, upper = float(line_bounds(params)[0]) * (1 - CLOSE), around(exact(tiers.upper))[1]
         more = {}
     return {**more, "continuum-revenue": earned, "continuum-lower": max(earned, single), "continuum-upper": upper}
 
@@ -180,7 +181,7 @@ def _surely(params: Params, menu: Menu) -> tuple[float, float]:
         return serve(line, law, menu.experiment, menu.price * (1 - share), ROUNDING, for_seller=False).revenue
 
     share = max(DISCOUNTS, key=earned)
-    return share, earned(share) - ROUNDING
+    return share, earned(share) - ROUNDING * most_worth(line, law)
 
 
 def _is_reduced(params: Params) -> bool:
