@@ -44,6 +44,7 @@ SEARCHED = 1024  # prices tried at first, and cells of values meanwhile
 SPLIT = 8
 CLOSE = 1e-12
 TINY = 1e-300
+ROUNDING = 1e-9
 
 
 # Boxes of types --------------------------------------------------------------------------------------------------------
@@ -353,6 +354,8 @@ def serve(simplex: Simplex, experiment: FloatArray, price: FloatArray, end: floa
             depth += 1
     with np.errstate(invalid="ignore"):
         belief = belief[:-1] / share[:-1, None]
+    # sums of the boxes' masses miss the distribution's by their rounding
+    lower, upper = lower * (1 - ROUNDING), upper * (1 + ROUNDING)
     return Sales(lower, upper, min(max(revenue, lower), upper), surplus, share[:-1], belief)
 
 

@@ -296,7 +296,7 @@ def solve(params: Params, options: Options) -> Answer:
             break
         if relative_gap(sales.lower, upper) <= options.wanted:
             break
-    lower = max(0.0, sales.lower * (1 - ROUNDING))
+    lower = max(0.0, sales.lower)
     gap = relative_gap(lower, upper)
     return Answer(
         status=Status.OPTIMAL if gap <= options.wanted else status,
