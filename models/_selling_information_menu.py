@@ -179,9 +179,9 @@ def _divided(row: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
 
 
 def _written(number: float | Fraction) -> float | str:
-    """A number of a mechanism file: a float, or if no decimal that a float names is it, a fraction."""
+    """A number of a mechanism file: a float, or a fraction unless a float and the decimal that names it are both that number."""
     nearest = float(number)
-    return nearest if isinstance(number, float) or Fraction(repr(nearest)) == number else str(number)
+    return nearest if isinstance(number, float) or Fraction(nearest) == number == Fraction(repr(nearest)) else str(number)
 
 
 def values(product: NumberArray, experiment: NumberArray) -> NumberArray:
@@ -493,8 +493,7 @@ def _nonnegative(experiment: FloatArray) -> FloatArray:
 def _different(experiment: NumberArray, price: NumberArray) -> tuple[NumberArray, NumberArray]:
     """Items of which no two are equal, by price."""
     found = {(cost, *item.ravel()): k for k, (item, cost) in reversed([*enumerate(zip(experiment, price, strict=True))])}
-    kept = np.array(sorted(found.values()), dtype=np.int64)
-    kept = kept[np.argsort(price[kept], kind="stable")]
+    kept = np.array(sorted(found.values(), key=lambda k: (price[k], k)), dtype=np.int64)
     return experiment[kept], price[kept]
 
 
@@ -529,8 +528,9 @@ def _relabelled(product: NumberArray, profiles: IntArray, experiment: NumberArra
         buyers = np.flatnonzero(choice == item)
         payoff = np.tensordot(product[buyers], experiment[item], axes=(1, 0))
         followed = np.take_along_axis(payoff, recommended[None, :, None, :].repeat(len(buyers), axis=0), 2)
-        obeys = followed[:, :, 0, :] >= payoff.max(axis=2) - tie
-        action = np.where(obeys, recommended, payoff.argmax(axis=2))
+        most = payoff.max(axis=2, keepdims=True)
+        obeys = followed[:, :, 0, :] >= most[:, :, 0, :] - tie
+        action = np.where(obeys, recommended, (payoff == most).argmax(axis=2))
         reply = (action * place[:, None]).sum(axis=1)
         for replies in np.unique(reply, axis=0):
             relabelled = np.zeros((product.shape[1], n_profiles), dtype=experiment.dtype)

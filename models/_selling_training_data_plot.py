@@ -8,9 +8,9 @@ import numpy as np
 
 from optmarket.models import selling_information
 from optmarket.models._selling_training_data_market import Params, Point
-from optmarket.models._selling_training_data_report import on_line, shares_left, written
+from optmarket.models._selling_training_data_report import on_line, shares_left
 from optmarket.models._selling_training_data_theory import REGIONS, region_map
-from optmarket.numbers import exact
+from optmarket.numbers import exact, written_floats
 from optmarket.plots import DARK, LIGHT, label, style
 from optmarket.program import FloatArray
 from optmarket.solution import Solution
@@ -133,7 +133,7 @@ def _draw_line(figure: Figure, params: Params, solution: Solution) -> None:
         edges = np.column_stack([served.edges[:-1], served.edges[1:]]).ravel()
         pick = np.repeat(served.item, 2)
         price = np.array([*(float(exact(item["price"])) for item in items), 0.0])[pick]
-        left = np.array([*(shares_left(written(item["experiment"])) or (np.nan,) * 2 for item in items), (1.0, 1.0)])[pick]
+        left = np.array([*(shares_left(written_floats(item["experiment"])) or (np.nan,) * 2 for item in items), (1.0, 1.0)])[pick]
         # what it is worth to follow an item, which every buyer on the line does
         beta = float(params.line.m) - float(params.line.k) * edges
         kept = edges + beta - edges * left[:, 0] - beta * left[:, 1] - price

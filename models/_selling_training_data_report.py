@@ -15,7 +15,7 @@ from optmarket.models._selling_training_data_line import Served, serve
 from optmarket.models._selling_training_data_market import HALF, Params, Triangle, measure
 from optmarket.models._selling_training_data_theory import posted_price
 from optmarket.models.selling_information import Market, Menu
-from optmarket.numbers import exact, floats
+from optmarket.numbers import exact, written_floats
 from optmarket.program import FloatArray
 from optmarket.solution import Audit
 
@@ -115,7 +115,7 @@ def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFra
     types.insert(2, "alpha", [float(alpha) for alpha, _ in errors])
     types.insert(3, "beta", [float(beta) for _, beta in errors])
     menu = found["menu"].drop_duplicates("item")[["item", "kind", "price", "share", "bought by"]].reset_index(drop=True)
-    left = [shares_left(written(item["experiment"])) for item in _by_price(mechanism)]
+    left = [shares_left(written_floats(item["experiment"])) for item in _by_price(mechanism)]
     if any(pair is None for pair in left):
         return {"menu": found["menu"], "types": types}
     return {"menu": _with_shares(menu, left), "types": types}
@@ -129,11 +129,6 @@ def _with_shares(menu: pd.DataFrame, left: list[tuple[float, float] | None]) -> 
     for k in range(2):
         menu[f"error {k + 1} left"] = [pair[k] if pair else np.nan for pair in left]
     return menu
-
-
-def written(experiment: Any) -> FloatArray:
-    """An item's experiment as a mechanism file has it, numbers or fractions, in floats."""
-    return floats([[exact(entry) for entry in row] for row in experiment])
 
 
 def shares_left(experiment: FloatArray) -> tuple[float, float] | None:
@@ -196,7 +191,7 @@ def finer_revenue(params: Params, mechanism: Mapping[str, Any]) -> float:
 
 def of_items(mechanism: Mapping[str, Any]) -> dict[str, float]:
     """Scalars of a menu with at most one item beside complete data: prices, and the shares of errors that the item leaves."""
-    left = {float(exact(item["price"])): shares_left(written(item["experiment"])) for item in mechanism["items"]}
+    left = {float(exact(item["price"])): shares_left(written_floats(item["experiment"])) for item in mechanism["items"]}
     full = [price for price, shares in left.items() if shares == COMPLETE]
     others = [(price, shares) for price, shares in left.items() if shares not in (None, COMPLETE)]
     found = {"full-price": full[0]} if len(full) == 1 else {}
@@ -210,7 +205,7 @@ def of_items(mechanism: Mapping[str, Any]) -> dict[str, float]:
 def cutoff(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
     """The least alpha of a whole line from which on complete data are bought, if anybody buys them."""
     found = on_line(params, mechanism)
-    full = [k for k, item in enumerate(mechanism["items"]) if shares_left(written(item["experiment"])) == COMPLETE]
+    full = [k for k, item in enumerate(mechanism["items"]) if shares_left(written_floats(item["experiment"])) == COMPLETE]
     buys = np.flatnonzero(np.isin(found.item, full) & (found.mass > 0))
     return {"cutoff": float(found.edges[buys[0]])} if len(buys) else {}
 

@@ -166,9 +166,10 @@ def _leaving(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, *,
     below, above = lower - value, value - upper
     wrong = np.maximum(below, above)
     wrong[np.concatenate([basis.columns, basis.rows]) != 0] = 0
-    which = int(np.flatnonzero(wrong > 0)[0]) if by_index and (wrong > 0).any() else int(wrong.argmax())
-    if not wrong[which] > 0:
+    most = max(wrong, default=Fraction(0))
+    if not most > 0:
         return None
+    which = int(np.flatnonzero(wrong > 0 if by_index else wrong == most)[0])
     return which, -1 if below[which] > 0 else 1
 
 
@@ -190,7 +191,7 @@ def _exchanged(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, 
         raise SolverError("the program is infeasible in exact arithmetic")
     price = np.concatenate([found.reduced, found.multipliers])
     ratios = np.abs(price[candidates] / change[candidates])
-    entering = int(candidates[int(ratios.argmin())])
+    entering = int(candidates[np.flatnonzero(ratios == min(ratios))[0]])
     sides[which], sides[entering] = side, 0
     return Basis(sides[:columns], sides[columns:])
 

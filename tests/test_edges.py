@@ -103,7 +103,7 @@ def test_right_claims_are_met_at_any_scale() -> None:
 
 def test_a_wide_interval_confirms_no_equality() -> None:
     answer = Answer(Status.OPTIMAL, {}, {"revenue": 0.1}, Certificate(0.1, 0.1 + 5e-7, 5e-7))
-    stated = {"0.1": True, "0.1000000005": True, "0.1000004": None, "0.100001": False, "0.09999": False}
+    stated = {"0.1": True, "0.10000000005": True, "0.1000004": None, "0.100001": False, "0.09999": False}
     for value, met in stated.items():
         assert decide(Claim("revenue", value), answer, "revenue").met is met
     assert decide(Claim("revenue", "0.09", "lower"), answer, "revenue").met is True
