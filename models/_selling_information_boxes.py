@@ -40,7 +40,9 @@ BLOCK = 4096  # boxes whose corners are judged at once
 DRAWN = 2**18  # types drawn in the boxes of one size, about
 MOST_DRAWN = 16  # in one box
 CELLS = 2**11  # of values, where full information alone is judged
-SEARCHED = 1024  # prices tried at first, and cells of values meanwhile
+SEARCHED = 1024  # prices tried at first, and split at once at most
+COARSE = 64  # cells of values meanwhile
+POLISHED = 16  # prices tried around the best with all cells of values, a few times
 SPLIT = 8
 CLOSE = 1e-12
 TINY = 1e-300
@@ -459,7 +461,7 @@ class Truth:
     @cached_property
     def price(self) -> float:
         """At which it earns most: cells of prices that may hold more are split until none does by much."""
-        mass, _, value, high = self.cells(SEARCHED)
+        mass, _, value, high = self.cells(COARSE)
         top = float(high.max()) * max(part.largest.most for part in self.simplex.parts if part.largest is not None)
         edges = np.unique(np.concatenate([top * np.linspace(0, 1, SEARCHED), self.mean * np.geomspace(1e-3, 1e3, SEARCHED)]))
         edges = edges[edges <= top]
@@ -470,12 +472,21 @@ class Truth:
         while True:
             split = bound > most * (1 + CLOSE)
             if not split.any() or split.sum() > SEARCHED:
-                return best
+                break
             parts = left[split][:, None] + (right - left)[split][:, None] * np.arange(SPLIT + 1) / SPLIT
             share = self._over("beyond", parts.ravel(), mass, value).reshape(parts.shape)
             if (parts * share).max() > most:
                 most, best = float((parts * share).max()), float(parts.ravel()[(parts * share).argmax()])
             left, right, bound = parts[:, :-1].ravel(), parts[:, 1:].ravel(), (parts[:, 1:] * share[:, :-1]).ravel()
+        if len(mass) == 1:
+            return best
+        mass, _, value, _ = self.fine
+        width = 0.02 * best
+        for _ in range(4):
+            near = best + width * np.linspace(-1, 1, POLISHED + 1)
+            best = float(near[(near * self._over("beyond", near, mass, value)).argmax()])
+            width *= 4 / POLISHED
+        return best
 
 
 def _truth_alone(simplex: Simplex, price: FloatArray, rng: np.random.Generator) -> Sales:
