@@ -301,6 +301,11 @@ class Params(BaseModel):
         return self.continuum is not None
 
     @property
+    def stands_for_continuum(self) -> bool:
+        """Whether finitely many types stand for a distribution's, so that their optimum is a grid's."""
+        return self.grid is not None
+
+    @property
     def continuum(self) -> Literal["segment", "plane", "simplex"] | None:
         """What the types fill if they are not finitely many.
 

@@ -99,6 +99,7 @@ __all__ = [
 ]
 
 
+GRID = "revenue is the optimum of the grid's types, which is no bound on that of the continuum of types for which they stand"
 CLOSE = 1e-8  # relative gap that floats reach where stakes are of one order; beyond it exact arithmetic is tried
 REFINED_FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
 REFINED_AT_MOST = 600  # and in some seconds
@@ -217,7 +218,8 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         )
     market, most = Market.of(params), params.max_items
     if most is None:
-        return _solve(market, options, start).answer
+        answer = _solve(market, options, start).answer
+        return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
     if options.method != "auto":
         raise ModelError(
             f"is {most}: with it the way to solve follows from the market's size, and there is no method {options.method!r}; "
@@ -227,7 +229,8 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     # one item is known exactly without the program; of a time limit half is kept for the search
     half = None if options.time_limit is None else options.time_limit / 2
     relaxed = _solve(market, replace(options, exact=options.exact and most > 1, time_limit=half), start)
-    return best_menu(market, most, relaxed, options, start)
+    answer = best_menu(market, most, relaxed, options, start)
+    return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
 
 
 def solve_program(params: Params, options: Options, formulate: Callable[[bool], Formulation]) -> Answer:

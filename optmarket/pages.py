@@ -216,9 +216,10 @@ def _head(title: str, status: str, width: int) -> Table:
 def _status(found: Solution) -> str:
     if found.status is not Status.OPTIMAL:
         return str(found.status)
+    best = "optimal for the grid" if found.instance.get("grid") else "optimal"
     if found.exact is not None:
-        return "optimal, proved exactly"
-    return "optimal, proved" if _proved(found) else f"stopped at a gap of {number(found.certificate.gap, 2)}"
+        return f"{best}, proved exactly"
+    return f"{best}, proved" if _proved(found) else f"stopped at a gap of {number(found.certificate.gap, 2)}"
 
 
 def _proved(found: Solution) -> bool:

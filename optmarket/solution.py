@@ -264,8 +264,8 @@ class Answer:
 class Solution:
     """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``.
 
-    ``instance`` names what was solved: ``slug``, ``sha256``, and ``set`` where parameters were given other values than the
-    file's, as fractions by path.
+    ``instance`` names what was solved: ``slug``, ``sha256``, ``set`` where parameters were given other values than the file's,
+    as fractions by path, and ``grid`` where finitely many types stand for a continuum: the value is then the grid's.
     """
 
     instance: Mapping[str, Any]

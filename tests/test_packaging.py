@@ -36,7 +36,7 @@ LAYERS = (
     {"faults", "files", "program"},
     {"laws"},
     {"distributions", "maxima"},
-    {"simplex"},
+    {"largest_share", "simplex"},
     {"solution"},
     {"instance", "template"},
     {"separation", "settings"},
