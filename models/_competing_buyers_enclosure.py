@@ -13,18 +13,19 @@ is earned by telling a buyer wrong. It rises if virtual values are spread, with 
 Points on the curve (prices that are tried) span a polygon within its hull: virtual values become atoms, each the mean of what it
 stands for, and G falls. Above, the curve between two prices lies in the hull of its ends and the control points of parabolas, one
 where 1 - F is at most a line: the chord where the density falls, and where it rises the chords of the cells before and after,
-continued. Where nothing is known of the density, 1 - F is at most what it is at the lower price. Both ends close with the square of
-the cells' length, the last with the length. Cells are cut where the bounds differ.
+continued. Where nothing is known of the density, 1 - F is at most what it is at the lower price. The bounds close with the square
+of the cells' length, the last one with the length. Cells are cut where they differ.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -37,13 +38,15 @@ from optmarket.shapes import stretches
 
 ROUNDING = 1e-12  # of what is earned above the lowest values: distribution functions of scipy, and sums in floats
 NEAREST = 4e-16  # of the lowest values
-CLOSED = 1e-9  # relative gap at which cells are fine enough
+CLOSED = 3e-10  # relative gap at which cells are fine enough
 COARSE, FINEST = 256, 40_000  # cells
 GROWTH = 3  # of the number of cells
 STEPS = 4  # of the upper curve in a cell
 PIECES = 16  # of one cell at a time
 GRADED = 4.0  # cells whose ends differ by more than this factor are cut evenly by logarithms
 POINTS, FEWEST = 1 << 18, 1 << 14  # of a lattice
+USUAL = 0.99  # share of values
+VANISHING, HUGE = 1e-280, 1e100
 SMALLEST = 1e-18  # of the usual values, above the lowest: where cells end
 EACH = 64  # of its points for each cell
 SLOW = 0.7  # of the gap that is left by finer cells: then they help no more
@@ -105,10 +108,11 @@ def hull(share: FloatArray, earned: FloatArray, above: float = 0.0) -> Atoms:
     above : float
         T where u is 1.
     """
-    some = (share > 0) | (earned != 0)
+    # shares too small for a quotient count as none, and then no fall of T is theirs
+    share = np.where(share > VANISHING, share, 0.0)
+    some = (share > 0) | (earned > 0)
     place, share, earned = np.flatnonzero(some), share[some], earned[some]
-    with np.errstate(divide="ignore", over="ignore"):
-        slope = np.where(share > 0, earned / np.where(share > 0, share, 1.0), np.inf)
+    slope = np.where(share > 0, earned / np.where(share > 0, share, 1.0), np.inf)
     if (slope[1:] > slope[:-1]).any() or share[:1].sum() == 0:
         pools: list[tuple[float, float, int]] = []
         for width, rise, first in zip(share.tolist(), earned.tolist(), place.tolist(), strict=True):
@@ -280,8 +284,9 @@ def _coarse(law: Law) -> FloatArray:
     nodes = nodes[(nodes >= low) & (nodes <= high)]
     w = nodes - low
     w = w[w > SMALLEST * w[len(w) // 2]]
-    graded = [np.geomspace(w[k], w[k + 1], int(np.ceil(np.log2(w[k + 1] / w[k]))) + 1) for k in np.flatnonzero(w[1:] > 2 * w[:-1])]
-    return np.unique(np.concatenate([nodes[:1], low + w, *(low + more for more in graded)]))
+    wide = [(a, b) for a, b in itertools.pairwise(w.tolist()) if b > 2 * a]
+    graded = [low + np.geomspace(a, b, math.ceil(math.log2(b / a)) + 1) for a, b in wide]
+    return np.unique(np.concatenate([nodes[:1], low + w, *graded]))
 
 
 # What is earned ----------------------------------------------------------------------------------------------------------
@@ -406,8 +411,8 @@ def _earned(
     total = 0.0
     for g, (buyer, count) in enumerate(zip(buyers, counts, strict=True)):
         others = [h for h, many in enumerate(counts) for _ in range(many - (h == g))]
-        value, weight, slack, noise = _rivals([buyers[h] for h in others], share, side, points)
         shift = share * sum(buyers[h].base for h in others) - buyer.base
+        value, weight, slack, noise = _rivals(buyer, [buyers[h] for h in others], share, side, points)
         cost = value + shift
         spared = buyer.atoms[side].spared(cost)
         threshold, price, part = -np.inf, 0.0, 1 - level if ex_post else 1.0
@@ -420,26 +425,27 @@ def _earned(
         gained = part * float(rest @ weight) + (1 - level) * price
         slack = part * (slack + (noise * float(np.linalg.norm(rest)) if noise else 0.0))
         total += count * (gained + slack if side == "upper" else gained - slack)
-        if side == "upper":
-            matter = cost >= threshold
-            buyer.spread(cost[matter], count * part * weight[matter])
-            if len(others) == 1 and share:
-                # the rival's errors weigh where the buyer's own virtual values, and the threshold, are
-                rival, own = buyers[others[0]], buyer.atoms[side]
-                matter = own.value > threshold
-                at, mass = own.value[matter], part * own.weight[matter]
-                if not ex_post:
-                    at, mass = np.append(at, threshold), np.append(mass, own.mass_below(np.array([threshold])))
-                rival.spread((at + buyer.base) / share - rival.base, count * share * mass)
-            else:  # where they are is not known so well: about where its own are
-                for h in set(others):
-                    every = buyers[h].atoms["lower"]
-                    buyers[h].spread(every.value, count * share * every.weight)
+        matter = cost >= threshold
+        buyer.spread(cost[matter], count * part * weight[matter])
+        if len(others) == 1 and share:
+            # the rival's errors weigh where the buyer's own virtual values, and the threshold, are
+            rival, own = buyers[others[0]], buyer.atoms[side]
+            matter = own.value > threshold
+            at, mass = own.value[matter], part * own.weight[matter]
+            if np.isfinite(threshold):
+                at, mass = np.append(at, threshold), np.append(mass, own.mass_below(np.array([threshold])))
+            rival.spread((at + buyer.base) / share - rival.base, count * share * mass)
+        else:  # where they are is not known so well: about where its own are
+            for h in set(others):
+                every = buyers[h].atoms["lower"]
+                buyers[h].spread(every.value, count * share * every.weight)
     return total
 
 
-def _rivals(others: Sequence[_Buyer], share: float, side: Side, points: int) -> tuple[FloatArray, FloatArray, float, float]:
-    """The sum of the rivals' virtual values above their lowest ones, times share.
+def _rivals(
+    buyer: _Buyer, others: Sequence[_Buyer], share: float, side: Side, points: int
+) -> tuple[FloatArray, FloatArray, float, float]:
+    """The sum of a buyer's rivals' virtual values above their lowest ones, times share.
 
     Returns
     -------
@@ -452,12 +458,27 @@ def _rivals(others: Sequence[_Buyer], share: float, side: Side, points: int) -> 
     atoms = [other.atoms[side] for other in others]
     if share == 0:
         return np.zeros(1), np.ones(1), 0.0, 0.0
+    known = share * sum(float(each.value[0]) for each in atoms if len(each.value) == 1)
+    atoms = [each for each in atoms if len(each.value) > 1]
+    if not atoms:
+        return np.array([known]), np.ones(1), 0.0, 0.0
     if len(atoms) == 1:
-        return share * atoms[0].value, atoms[0].weight, share * atoms[0].above if side == "upper" else 0.0, 0.0
-    return _on_lattice(atoms, share, side, points)
+        return known + share * atoms[0].value, atoms[0].weight, share * atoms[0].above if side == "upper" else 0.0, 0.0
+    shift = known + share * sum(other.base for other in others) - buyer.base
+
+    high = share * sum(_usual(each) for each in atoms)
+
+    def worth(one: Atoms, value: FloatArray) -> FloatArray:
+        # the other rivals as high as is usual
+        return buyer.atoms[side].spared(high + share * (value - _usual(one)) + shift)
+
+    value, weight, missed, noise = _on_lattice(atoms, share, side, points, worth)
+    return known + value, weight, missed, noise
 
 
-def _on_lattice(atoms: Sequence[Atoms], share: float, side: Side, points: int) -> tuple[FloatArray, FloatArray, float, float]:
+def _on_lattice(
+    atoms: Sequence[Atoms], share: float, side: Side, points: int, worth: Callable[[Atoms, FloatArray], FloatArray]
+) -> tuple[FloatArray, FloatArray, float, float]:
     """`_rivals` for two and more, on a lattice between whose points each term is split with its mean kept.
 
     That spreads sums: above it may stay; from below what it may add is taken off. What lies below the lattice counts, above, as
@@ -465,35 +486,46 @@ def _on_lattice(atoms: Sequence[Atoms], share: float, side: Side, points: int) -
     added.
     """
     different = {id(each): each for each in atoms}
-    ends = {key: _range(each, share, points / len(atoms)) for key, each in different.items()}
+    ends = {key: _range(each, share, points / len(atoms), worth) for key, each in different.items()}
     step = share * sum(ends[id(each)][1] - ends[id(each)][0] for each in atoms) / (points - 4 * len(atoms))
-    if not step:
-        return np.array([share * sum(float(each.value[0]) for each in atoms)]), np.ones(1), 0.0, 0.0
-    masses, missed = {}, {}
+    masses, missed = {}, 0.0
     for key, each in different.items():
         low, high = ends[key]
         weight = np.where(each.value < low, 0.0, each.weight) if side == "lower" else each.weight
-        place = share * (np.clip(each.value, low, high) - low) / step
+        place = share * (np.clip(each.value, low, high) - low) / step if step else np.zeros(len(weight))
         at = place.astype(np.int64)
         part = place - at
         split = np.concatenate([weight * (1 - part), weight * part])
         masses[key] = np.asarray(np.bincount(np.concatenate([at, at + 1]), split), dtype=np.float64)
-        missed[key] = share * (float(np.maximum(each.value - high, 0.0) @ each.weight) + each.above)
+        if side == "upper":
+            beyond = share * (float(np.maximum(each.value - high, 0.0) @ each.weight) + each.above)
+            missed += beyond * sum(other is each for other in atoms)
     start = share * sum(ends[id(each)][0] for each in atoms)
     sums = on_lattice([masses[id(each)] for each in atoms], start, step, len(atoms) / 4 if side == "lower" else 0.0)
     # the error of transforms, as a vector's length
     noise = TRANSFORM * np.log2(points) * sum(float(np.linalg.norm(masses[id(each)])) for each in atoms)
-    return sums.value, sums.weight, sums.excess if side == "lower" else sum(missed[id(each)] for each in atoms), float(noise)
+    return sums.value, sums.weight, sums.excess + missed, float(noise)
 
 
-def _range(atoms: Atoms, share: float, size: float) -> tuple[float, float]:
-    """Between which virtual values a lattice of so many points is best spread: its step costs about its square."""
-    mass, moment = (total[1:] for total in atoms._sums)
-    value, profit = atoms.value, float(atoms.spared(np.zeros(1))[0])
-    tail = moment[-1] - moment - value * (mass[-1] - mass)
-    rare = (mass - atoms.weight) * atoms.spared(share * value)
+def _usual(atoms: Atoms) -> float:
+    """A virtual value that few exceed."""
+    return float(atoms.value[min(int(np.searchsorted(atoms._sums[0][1:], USUAL)), len(atoms.value) - 1)])
+
+
+def _range(atoms: Atoms, share: float, size: float, worth: Callable[[Atoms, FloatArray], FloatArray]) -> tuple[float, float]:
+    """Between which virtual values a lattice of so many points is best spread: its step costs about its square.
+
+    Parameters
+    ----------
+    worth : callable
+        About what sums are worth if one of the terms is this virtual value.
+    """
+    mass, weight = atoms._sums[0][1:], atoms.weight
+    value, profit = np.clip(atoms.value, -HUGE, HUGE), float(atoms.spared(np.zeros(1))[0])
+    beyond = (np.append(np.cumsum(each[::-1])[::-1][1:], 0.0) for each in (weight * value, weight))
+    tail = next(beyond) - value * next(beyond)
+    rare = (mass - atoms.weight) * worth(atoms, value)
     first = int(np.searchsorted(mass, 1e-3))
-    with np.errstate(over="ignore"):
-        last = first + int(np.argmin(share * tail[first:] + (share * (value[first:] - value[first]) / size) ** 2 / profit))
-        first = int(np.argmin(rare[: last + 1] + (share * (value[last] - value[: last + 1]) / size) ** 2 / profit))
+    last = first + int(np.argmin(share * tail[first:] + (share * (value[first:] - value[first]) / size) ** 2 / profit))
+    first = int(np.argmin(rare[: last + 1] + (share * (value[last] - value[: last + 1]) / size) ** 2 / profit))
     return float(value[first]), float(value[last])

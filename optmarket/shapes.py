@@ -102,7 +102,7 @@ def stretches(law: Any, low: float, high: float) -> Sequence[tuple[float, bool]]
     if family is None:
         return None
     shapes, loc, scale = law.dist._parse_args(*law.args, **law.kwds)
-    found = []
+    found: list[tuple[float, bool]] = []
     for end, rises in family(*map(float, shapes)):
         place = float(loc) + float(scale) * end if math.isfinite(end) else high
         if place >= high:
