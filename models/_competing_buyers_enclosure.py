@@ -469,8 +469,8 @@ def _rivals(
     high = share * sum(_usual(each) for each in atoms)
 
     def worth(one: Atoms, value: FloatArray) -> FloatArray:
-        # the other rivals as high as is usual
-        return buyer.atoms[side].spared(high + share * (value - _usual(one)) + shift)
+        # the other rivals as high as is usual, or all as high as this one
+        return buyer.atoms[side].spared(np.maximum(high + share * (value - _usual(one)), share * len(atoms) * value) + shift)
 
     value, weight, missed, noise = _on_lattice(atoms, share, side, points, worth)
     return known + value, weight, missed, noise
