@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationInfo, fi
 
 from optmarket.distributions import Distribution, Grid, NumberOrDistribution, discretised
 from optmarket.errors import InstanceError
-from optmarket.instance import note, weights_to_one
+from optmarket.instance import divided, weights_to_one
 from optmarket.laws import Smooth
 from optmarket.numbers import NonnegativeExact, floats, shown, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
@@ -27,9 +27,9 @@ Belief = tuple[NonnegativeExact, ...]
 def _summing_to_one(belief: Belief | None, info: ValidationInfo, what: str) -> Belief | None:
     if belief is None:
         return None
-    values, said = to_one(belief, "its entries")
-    if said:
-        note(info, f"{what}: {said}")
+    values, missed = to_one(belief, "its entries")
+    if missed:
+        divided(info, f"entries of {what}", missed)
     return tuple(values)
 
 

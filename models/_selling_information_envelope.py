@@ -289,7 +289,7 @@ def bought_by(params: Params, found: Served, item: int) -> tuple[float, str]:
 def with_buyers(params: Params, mechanism: Mapping[str, Any], menu: pd.DataFrame) -> pd.DataFrame:
     """A menu's table with shares and buyers of the whole distribution in place of those of its cells."""
     found = on_segment(params, mechanism)
-    price = np.array([float(item["price"]) for item in mechanism["items"]])
+    price = np.array([float(exact(item["price"])) for item in mechanism["items"]])
     for number, item in enumerate(np.argsort(price, kind="stable"), start=1):
         share, words = bought_by(params, found, int(item))
         here = menu["item"] == number

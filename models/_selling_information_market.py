@@ -18,8 +18,10 @@ class Market:
     """Arrays of a market, exact, with floats beside them.
 
     T types, W states, K contexts (types with fewer are padded with contexts of measure zero), A actions, S = A^K profiles.
-    Payoffs are normalised without changing anybody's choice: the worst action in a state pays 0, and all are divided by
-    `scale`, a power of two at least the largest.
+    Payoffs come in two forms, both exact and neither changing anybody's choice. `product`, `gain`, `outside` and `full` are
+    the payoffs above a state's worst, divided by `scale`, one power of two for all types. `advantage` and `net_gain` are what
+    each action pays a type beyond the action it takes without information, divided by `stakes`, a power of two of the type's
+    own: what certificates and audits compare, since a rare type of large payoffs must not drown the others.
 
     Attributes
     ----------
@@ -72,13 +74,15 @@ class Market:
     def scale(self) -> Fraction:
         """A power of two, at least the largest payoff above a state's worst of the types of positive weight; 1 if all are 0."""
         payoff = self.payoff[self.active]
-        largest = (payoff - payoff.min(axis=2, keepdims=True)).max()
-        if not largest:
-            return Fraction(1)
-        power: Fraction = Fraction(2) ** (largest.numerator.bit_length() - largest.denominator.bit_length() - 1)
-        while power < largest:
-            power *= 2
-        return power
+        return power_of_two((payoff - payoff.min(axis=2, keepdims=True)).max())
+
+    @cached_property
+    def unit(self) -> Fraction:
+        """The payoff scale that a page is written in: `scale`, but in proportion with what information is worth.
+
+        A state that pays 1e10 whatever one does well leaves information worth little: numbers of that size are shown in full.
+        """
+        return min(self.scale, 1024 * power_of_two(self.first_best)) if self.first_best else self.scale
 
     @cached_property
     def profiles(self) -> IntArray:
@@ -114,12 +118,55 @@ class Market:
         return np.asarray((self.full - self.outside) * self.scale)
 
     @cached_property
+    def first_best(self) -> Fraction:
+        """What full information is worth to all types together, weighted: no menu earns more. In payoff units."""
+        return sum(self.weight * self.worth, Fraction(0))
+
+    @cached_property
+    def stakes(self) -> NumberArray:
+        """A power of two for each type, at least what full information is worth to it and less than twice that; 1 if that is 0.
+
+        Returns
+        -------
+        object array, shape (T,)
+            In payoff units.
+        """
+        return np.array([power_of_two(worth) for worth in self.worth], dtype=object)
+
+    @cached_property
+    def advantage(self) -> NumberArray:
+        """Measure times payoff beyond the action taken without information, in units of each type's stakes.
+
+        Returns
+        -------
+        object array, shape (T, W, K, A)
+            0 for the action a type takes in a context without information. Its positive part is at most 1 in all; what a wrong
+            action loses may be many times that.
+        """
+        expected = (self.joint[:, :, :, None] * self.payoff[:, :, None, :]).sum(axis=1)
+        without = (expected == expected.max(axis=2, keepdims=True)).argmax(axis=2)
+        chosen = np.take_along_axis(self.payoff, without[:, None, :], axis=2)
+        beyond = self.payoff[:, :, None, :] - chosen[:, :, :, None]
+        return np.asarray(self.joint[:, :, :, None] * beyond / self.stakes[:, None, None, None])
+
+    @cached_property
+    def net_gain(self) -> NumberArray:
+        """`advantage` of following a profile, by state, shape (T, W, S)."""
+        contexts = np.arange(self.profiles.shape[1])
+        return np.asarray(self.advantage[:, :, contexts, self.profiles].sum(axis=3))
+
+    @cached_property
+    def float_advantage(self) -> FloatArray:
+        """`advantage` in floats, each rounded once."""
+        return floats(self.advantage)
+
+    @cached_property
     def full_information(self) -> tuple[Fraction, Fraction]:
         """The best revenue from full information alone, and its price, in payoff units."""
         worth = self.worth[self.active]
-        order = np.argsort(-worth, kind="stable")
-        revenue = worth[order] * np.cumsum(self.weight[self.active][order])
-        best = int(revenue.argmax())
+        order = sorted(range(len(worth)), key=lambda k: -worth[k])
+        revenue = (worth[order] * np.cumsum(self.weight[self.active][order])).tolist()
+        best = revenue.index(max(revenue))
         return revenue[best], worth[order][best]
 
     @cached_property
@@ -130,3 +177,13 @@ class Market:
     def profile_names(self) -> tuple[str, ...]:
         """Each profile in words: the action, or the actions by context joined by a bar."""
         return tuple(" | ".join(self.actions[a] for a in profile) for profile in self.profiles)
+
+
+def power_of_two(value: Fraction) -> Fraction:
+    """The least power of two that is at least a positive number; 1 for 0."""
+    if not value:
+        return Fraction(1)
+    power: Fraction = Fraction(2) ** (value.numerator.bit_length() - value.denominator.bit_length() - 1)
+    while power < value:
+        power *= 2
+    return power

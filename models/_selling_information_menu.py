@@ -17,13 +17,14 @@ from scipy.spatial import cKDTree
 from optmarket.errors import InstanceError
 from optmarket.faults import translate
 from optmarket.models._selling_information_market import Market
-from optmarket.numbers import Exact, floats, shown
-from optmarket.program import FloatArray, IntArray
+from optmarket.numbers import Exact, around, floats, shown
+from optmarket.program import FloatArray, IntArray, NumberArray
 
 SAME_ITEM = 1e-9
 NORMAL = 1e-6  # by how much a solver may miss that a state is told for sure
 TIE = 1e-12
-DISCOUNTS = (0.0, *(10.0**-k for k in range(12, 2, -1)))
+DISCOUNTS = (0, *(10.0**-k for k in range(12, 2, -1)))
+EXACT_DISCOUNTS = tuple(Fraction(1, 2**k) for k in (50, 40, 34))
 BLOCK_BYTES = 2**26
 NOTHING = -1
 
@@ -65,7 +66,7 @@ class Mechanism(BaseModel):
 
 @dataclass(frozen=True)
 class Menu:
-    """Arrays of a menu, in payoff units.
+    """Arrays of a menu, in payoff units: floats, or Fractions throughout.
 
     Attributes
     ----------
@@ -76,13 +77,30 @@ class Menu:
         For a direct mechanism the item of each type, `NOTHING` for none; then N = A^K and signals are profiles.
     """
 
-    experiment: FloatArray
-    price: FloatArray
+    experiment: NumberArray
+    price: NumberArray
     assignment: IntArray | None = None
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether its numbers are Fractions."""
+        return bool(self.price.dtype == object)
+
+    def in_floats(self) -> Menu:
+        """The same menu, each number rounded."""
+        return Menu(floats(self.experiment), floats(self.price), self.assignment)
+
     @classmethod
-    def read(cls, market: Market, data: Mapping[str, Any]) -> Menu:
-        """Check a mechanism against a market.
+    def read(cls, market: Market, data: Mapping[str, Any], *, exact: bool = False) -> Menu:
+        """Check a mechanism against a market. Rows of experiments are divided by their sum.
+
+        Parameters
+        ----------
+        market : Market
+        data : mapping
+            ``items`` and perhaps ``assignment``.
+        exact : bool
+            Numbers as they are written, in Fractions, rather than their floats.
 
         Raises
         ------
@@ -100,11 +118,12 @@ class Menu:
                     f"has {len(item.experiment)} rows; the market has {states} states", field=f"items[{k}].experiment"
                 )
         signals = max((len(item.experiment[0]) for item in given.items), default=profiles)
-        experiment = np.zeros((len(given.items), states, signals))
+        number = (lambda values: np.array(values, dtype=object)) if exact else floats
+        experiment = number(np.full((len(given.items), states, signals), Fraction(0), dtype=object))
         for k, item in enumerate(given.items):
-            rows = floats(item.experiment)
+            rows = number([_divided(row) for row in item.experiment])
             experiment[k, :, : rows.shape[1]] = rows
-        price = floats([item.price for item in given.items]) if given.items else np.zeros(0)
+        price = number([item.price for item in given.items])
         if given.assignment is None:
             return cls(experiment, price)
         if len(given.assignment) != len(market.names):
@@ -145,13 +164,27 @@ class Menu:
             used = [experiment[:, experiment.any(axis=0)] for experiment in self.experiment]
         else:
             used = list(self.experiment)
-        items = [{"experiment": e.tolist(), "price": float(t)} for e, t in zip(used, self.price, strict=True)]
+        items = [
+            {"experiment": [[_written(p) for p in row] for row in e.tolist()], "price": _written(t)}
+            for e, t in zip(used, self.price.tolist(), strict=True)
+        ]
         if self.assignment is None:
             return {"items": items}
         return {"items": items, "assignment": [None if place == NOTHING else int(place) for place in self.assignment]}
 
 
-def values(product: FloatArray, experiment: FloatArray) -> FloatArray:
+def _divided(row: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    total = sum(row, Fraction(0))
+    return row if total == 1 else tuple(entry / total for entry in row)
+
+
+def _written(number: float | Fraction) -> float | str:
+    """A number of a mechanism file: a float, or a fraction unless a float and the decimal that names it are both that number."""
+    nearest = float(number)
+    return nearest if isinstance(number, float) or Fraction(nearest) == number == Fraction(repr(nearest)) else str(number)
+
+
+def values(product: NumberArray, experiment: NumberArray) -> NumberArray:
     """What each experiment is worth to each type that acts best on it, the outside option not deducted.
 
     Parameters
@@ -167,7 +200,7 @@ def values(product: FloatArray, experiment: FloatArray) -> FloatArray:
     types, states, contexts, actions = product.shape
     items, _, signals = experiment.shape
     flat = np.moveaxis(experiment, 1, 0).reshape(states, -1)
-    result = np.zeros((types, items))
+    result = np.zeros((types, items), dtype=np.result_type(product, experiment))
     step = max(1, BLOCK_BYTES // (8 * max(1, items * signals * contexts * actions)))
     for start in range(0, types, step):
         block = product[start : start + step]
@@ -186,10 +219,25 @@ def choose(value: FloatArray, outside: FloatArray, price: FloatArray, tie: float
     outside : array, shape (T,)
     price : array, shape (M,)
     """
-    types = len(value)
-    utility = np.column_stack([np.zeros(types), value - outside[:, None] - price])
+    return best_reply(value - outside[:, None] - price, price, tie, for_seller=for_seller)
+
+
+def best_reply(utility: NumberArray, price: NumberArray, tie: float, *, for_seller: bool) -> IntArray:
+    """The item each type takes, `NOTHING` if none: the best for it, and among those within `tie` of it the dearest or cheapest.
+
+    Parameters
+    ----------
+    utility : array, shape (T, M)
+        Net of the price and of the outside option, in any unit of each type's own, that of `tie`.
+    price : array, shape (M,)
+    tie : float
+        0 for exact numbers.
+    for_seller : bool
+        Whether a type takes the dearest of what it likes equally, or the cheapest.
+    """
+    utility = np.column_stack([np.zeros(len(utility), dtype=utility.dtype), utility])
     near = utility >= utility.max(axis=1, keepdims=True) - tie
-    prices = np.concatenate([[0.0], price])
+    prices = floats(np.concatenate([[0.0], price]))
     pick = np.where(near, prices, -np.inf).argmax(axis=1) if for_seller else np.where(near, prices, np.inf).argmin(axis=1)
     return np.asarray(pick - 1)
 
@@ -199,19 +247,82 @@ def earned(weight: FloatArray, price: FloatArray, choice: IntArray) -> float:
     return math.fsum(weight * np.concatenate([price, [0.0]])[choice])
 
 
-def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, discount: bool) -> tuple[Menu, float]:
-    """The direct mechanism of a menu of experiments, a program's point for instance, and what it surely earns.
+@dataclass(frozen=True)
+class Demand:
+    """What menus are judged by: each type's payoffs in units of its own stakes, all in floats or all exact.
+
+    Attributes
+    ----------
+    product : array, shape (T, W, K, A)
+        `Market.advantage`.
+    stakes, weight : array, shape (T,)
+    """
+
+    product: NumberArray
+    stakes: NumberArray
+    weight: NumberArray
+
+    @classmethod
+    def of(cls, market: Market, *, exact: bool) -> Demand:
+        if exact:
+            return cls(market.advantage, market.stakes, market.weight)
+        return cls(market.float_advantage, floats(market.stakes), market.weights)
+
+    def utility(self, value: NumberArray, price: NumberArray) -> NumberArray:
+        """What each type keeps of each item beyond buying nothing, shape (T, M), given what items are worth to it."""
+        return np.asarray(value - price[None] / self.stakes[:, None])
+
+    def rounding(self, experiment: NumberArray) -> float:
+        """By how much two computed utilities of a type may differ though they are the same, in its own stakes: 0 if exact.
+
+        The terms of a value, one for each state, signal and context, are at least 0 but for those of actions that are not
+        worth taking; their positive parts are at most 1 in all, and so are the negative ones of an action that is. The
+        constant covers that rows of an experiment sum to one only within rounding, and the price.
+        """
+        if self.product.dtype == object:
+            return 0  # whole: a float would make floats of Fractions
+        return float(4 * (self.product.shape[1] + self.product.shape[2] * experiment.shape[2] + 100) * 2.0**-53)
+
+    def revenue(self, price: NumberArray, choice: IntArray) -> float:
+        """What a choice earns, rounded down by more than the sum's own rounding."""
+        if self.product.dtype != object:
+            return _rounded_down(earned(self.weight, price, choice))
+        paid = sum(self.weight * np.array([*price, Fraction(0)], dtype=object)[choice], Fraction(0))
+        return around(paid)[0]
+
+    def discounted(
+        self, value: NumberArray, price: NumberArray, shares: tuple[Any, ...], tie: float, *, for_seller: bool
+    ) -> tuple[IntArray, NumberArray, float]:
+        """The choice, prices and revenue for that common share off all prices that earns most."""
+        best, best_choice, best_price = -1.0, np.full(len(value), NOTHING), price
+        for share in shares:
+            cut = price * (1 - share)
+            choice = best_reply(self.utility(value, cut), cut, tie, for_seller=for_seller)
+            revenue = self.revenue(cut, choice)
+            if revenue > best:
+                best, best_choice, best_price = revenue, choice, cut
+        return best_choice, best_price, best
+
+
+def direct_menu(
+    market: Market, experiment: NumberArray, price: NumberArray, *, discount: bool = True, tidy: bool = True
+) -> tuple[Menu, float]:
+    """The direct mechanism of a menu of experiments, a program's point for instance, and a certified lower bound on its revenue.
 
     Parameters
     ----------
     market : Market
     experiment : array, shape (M, W, N)
-        Items, repeated ones allowed; rows need be stochastic only within a solver's tolerance.
+        Items, repeated ones allowed. Floats, whose rows need be stochastic only within a solver's tolerance; or Fractions, for
+        which everything is computed exactly.
     price : array, shape (M,)
-        Normalised.
+        In payoff units.
     discount : bool
         Cut all prices by the small common share that earns most when every tie goes against the seller. Without it ties go to
         the seller, as the definition of revenue has it.
+    tidy : bool
+        Of floats: take probabilities and prices for equal that differ by what a solver's tolerance leaves. Where stakes differ
+        much such small probabilities may matter; try both.
 
     Returns
     -------
@@ -220,32 +331,35 @@ def direct_menu(market: Market, experiment: FloatArray, price: FloatArray, *, di
     revenue : float
         In payoff units; with `discount` a lower bound on the optimum, rounding included.
     """
-    scale, weight = float(market.scale), market.weights
-    product, outside = floats(market.product), floats(market.outside)
-    items, prices = _distinct(_stochastic(experiment), np.maximum(price, 0.0))
-    value = values(product, items)
-    rounding = _rounding(product, items)
-    shares, tie = (DISCOUNTS, rounding) if discount else (DISCOUNTS[:1], TIE)
-    choice, best_prices, best = _cut(weight, value, outside, prices, shares, tie, for_seller=not discount)
+    exact = experiment.dtype == object
+    buyers = Demand.of(market, exact=exact)
+    if exact:
+        items, prices = _different(experiment, price)
+    elif tidy:
+        items, prices = _distinct(_stochastic(experiment), np.maximum(price, 0.0))
+    else:
+        items, prices = _different(_nonnegative(experiment), np.maximum(price, 0.0))
+    value = values(buyers.product, items)
+    shares = (EXACT_DISCOUNTS if exact else DISCOUNTS) if discount else DISCOUNTS[:1]
+    tie = buyers.rounding(items) if discount or exact else TIE
+    choice, best_prices, best = buyers.discounted(value, prices, shares, tie, for_seller=not discount)
     # types of weight 0 choose from what the others buy
     sold = np.setdiff1d(choice[market.active], NOTHING)
     items, best_prices = items[sold], best_prices[sold]
-    choice = choose(value[:, sold], outside, best_prices, tie, for_seller=not discount)
-    # a posted number is a float: round it in payoff units
-    menu = _relabelled(product, market.profiles, items, best_prices * scale, choice)
-    return menu, _surely(best * scale) if discount else best * scale
+    choice = best_reply(buyers.utility(value[:, sold], best_prices), best_prices, tie, for_seller=not discount)
+    return _relabelled(buyers.product, market.profiles, items, best_prices, choice), best
 
 
 def posted_menu(market: Market, experiment: FloatArray, price: FloatArray) -> tuple[Menu, float]:
-    """A menu from which buyers choose, of those of the given items that sell, and what it surely earns.
+    """A menu from which buyers choose, of those of the given items that sell, and a certified lower bound on its revenue.
 
     Parameters
     ----------
     market : Market
     experiment : array, shape (M, W, N)
-        As for `direct_menu`.
+        As for `direct_menu`, in floats.
     price : array, shape (M,)
-        Normalised; cut as `direct_menu` does with ``discount``.
+        In payoff units; cut as `direct_menu` does with ``discount``.
 
     Returns
     -------
@@ -254,46 +368,18 @@ def posted_menu(market: Market, experiment: FloatArray, price: FloatArray) -> tu
     revenue : float
         In payoff units; with every tie against the seller, rounding included.
     """
-    scale, weight = float(market.scale), market.weights
-    product, outside = floats(market.product), floats(market.outside)
+    buyers = Demand.of(market, exact=False)
     items, prices = distinct(experiment, price)
-    value = values(product, items)
-    tie = _rounding(product, items)
-    choice, prices, _ = _cut(weight, value, outside, prices, DISCOUNTS, tie, for_seller=False)
+    value = values(buyers.product, items)
+    tie = buyers.rounding(items)
+    choice, prices, _ = buyers.discounted(value, prices, DISCOUNTS, tie, for_seller=False)
     sold = np.setdiff1d(choice[market.active], NOTHING)
     # judged anew: what is not for sale ties with nothing
-    _, prices, best = _cut(weight, value[:, sold], outside, prices[sold], DISCOUNTS[:1], tie, for_seller=False)
-    return Menu(items[sold], prices * scale), _surely(best * scale)
+    _, prices, best = buyers.discounted(value[:, sold], prices[sold], DISCOUNTS[:1], tie, for_seller=False)
+    return Menu(items[sold], prices), best
 
 
-def _cut(
-    weight: FloatArray,
-    value: FloatArray,
-    outside: FloatArray,
-    price: FloatArray,
-    shares: tuple[float, ...],
-    tie: float,
-    *,
-    for_seller: bool,
-) -> tuple[IntArray, FloatArray, float]:
-    """The choice, prices and revenue for that common share off all prices that earns most."""
-    best, best_choice, best_price = -1.0, np.full(len(weight), NOTHING), price
-    for share in shares:
-        cut = price * (1 - share)
-        choice = choose(value, outside, cut, tie, for_seller=for_seller)
-        revenue = earned(weight, cut, choice)
-        if revenue > best:
-            best, best_choice, best_price = revenue, choice, cut
-    return best_choice, best_price, best
-
-
-def _rounding(product: FloatArray, experiment: FloatArray) -> float:
-    """By how much two computed values of items may differ though they are the same."""
-    # a normalised value is a sum of this many terms, each at least 0 and all together at most 1
-    return float((product.shape[1] + product.shape[2] * experiment.shape[2] + 100) * 2.0**-52)
-
-
-def _surely(revenue: float) -> float:
+def _rounded_down(revenue: float) -> float:
     """A computed revenue less what rounding may have added."""
     return max(0.0, math.nextafter(revenue * (1 - 1e-15), -math.inf))
 
@@ -375,7 +461,8 @@ def of_cheapest(experiment: FloatArray, price: FloatArray, sold: IntArray) -> di
     """
     if not len(sold):
         return {}
-    cheap = sold[price[sold] <= price[sold].min() + SAME_ITEM * np.abs(price[sold]).max()]
+    least = price[sold].min()
+    cheap = sold[price[sold] <= least + SAME_ITEM * abs(least)]
     found = [differential_informativeness(item) for item in experiment[cheap]]
     known = [one for one in found if one is not None]
     if len(known) < len(found) or max(known) - min(known) > NORMAL:
@@ -386,8 +473,7 @@ def of_cheapest(experiment: FloatArray, price: FloatArray, sold: IntArray) -> di
 def full_information_menu(market: Market) -> tuple[Menu, float]:
     """`direct_menu`, discounted, of full information alone at its best price."""
     _, price = market.full_information
-    experiment = np.eye(len(market.states))[None]
-    return direct_menu(market, experiment, np.array([float(price / market.scale)]), discount=True)
+    return direct_menu(market, np.eye(len(market.states))[None], np.array([float(price)]))
 
 
 def _stochastic(experiment: FloatArray) -> FloatArray:
@@ -397,9 +483,24 @@ def _stochastic(experiment: FloatArray) -> FloatArray:
     return np.asarray(clean / clean.sum(axis=2, keepdims=True))
 
 
+def _nonnegative(experiment: FloatArray) -> FloatArray:
+    """Rows divided by their sum, nothing but negative probabilities removed."""
+    clean = np.maximum(experiment, 0.0)
+    clean[~clean.any(axis=2)] = 1.0
+    return np.asarray(clean / clean.sum(axis=2, keepdims=True))
+
+
+def _different(experiment: NumberArray, price: NumberArray) -> tuple[NumberArray, NumberArray]:
+    """Items of which no two are equal, by price."""
+    found = {(cost, *item.ravel()): k for k, (item, cost) in reversed([*enumerate(zip(experiment, price, strict=True))])}
+    kept = np.array(sorted(found.values(), key=lambda k: (price[k], k)), dtype=np.int64)
+    return experiment[kept], price[kept]
+
+
 def _distinct(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Items that differ by more than `SAME_ITEM` in some entry."""
-    points = np.column_stack([experiment.reshape(len(price), -1), price])
+    """Items that differ by more than `SAME_ITEM` in some probability, or in proportion in their price."""
+    with np.errstate(divide="ignore"):
+        points = np.column_stack([experiment.reshape(len(price), -1), np.maximum(np.log(price), -1000.0)])
     rounded = np.unique(np.round(points / SAME_ITEM) * SAME_ITEM, axis=0, return_index=True)[1]
     points = points[rounded]
     pairs = cKDTree(points).query_pairs(SAME_ITEM, p=np.inf, output_type="ndarray")
@@ -410,7 +511,7 @@ def _distinct(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, Fl
     return experiment[kept[order]], price[kept[order]]
 
 
-def _relabelled(product: FloatArray, profiles: IntArray, experiment: FloatArray, price: FloatArray, choice: IntArray) -> Menu:
+def _relabelled(product: NumberArray, profiles: IntArray, experiment: NumberArray, price: NumberArray, choice: IntArray) -> Menu:
     """The direct mechanism of a choice: each type's signals renamed to what it does after them.
 
     If there are as many signals as profiles they are taken for recommendations and followed where that is best.
@@ -420,23 +521,25 @@ def _relabelled(product: FloatArray, profiles: IntArray, experiment: FloatArray,
     recommended = profiles.T if experiment.shape[2] == n_profiles else np.zeros((len(place), experiment.shape[2]), dtype=np.int64)
     assignment = np.full(len(choice), NOTHING)
     made: dict[tuple[int, tuple[int, ...]], int] = {}
-    items: list[FloatArray] = []
-    prices: list[float] = []
+    items: list[NumberArray] = []
+    prices: list[Any] = []
+    tie = 0 if experiment.dtype == object else TIE
     for item in np.unique(choice[choice != NOTHING]):
         buyers = np.flatnonzero(choice == item)
         payoff = np.tensordot(product[buyers], experiment[item], axes=(1, 0))
         followed = np.take_along_axis(payoff, recommended[None, :, None, :].repeat(len(buyers), axis=0), 2)
-        obeys = followed[:, :, 0, :] >= payoff.max(axis=2) - TIE
-        action = np.where(obeys, recommended, payoff.argmax(axis=2))
+        most = payoff.max(axis=2, keepdims=True)
+        obeys = followed[:, :, 0, :] >= most[:, :, 0, :] - tie
+        action = np.where(obeys, recommended, (payoff == most).argmax(axis=2))
         reply = (action * place[:, None]).sum(axis=1)
         for replies in np.unique(reply, axis=0):
-            relabelled = np.zeros((product.shape[1], n_profiles))
+            relabelled = np.zeros((product.shape[1], n_profiles), dtype=experiment.dtype)
             np.add.at(relabelled.T, replies, experiment[item].T)
             key = (int(item), tuple(np.where(experiment[item].any(axis=0), replies, -1).tolist()))
             if key not in made:
                 made[key] = len(items)
                 items.append(relabelled)
-                prices.append(float(price[item]))
+                prices.append(price[item])
             assignment[buyers[(reply == replies).all(axis=1)]] = made[key]
     shape = (len(items), product.shape[1], n_profiles)
-    return Menu(np.array(items).reshape(shape), np.array(prices), assignment)
+    return Menu(np.array(items, dtype=experiment.dtype).reshape(shape), np.array(prices, dtype=price.dtype), assignment)

@@ -11,18 +11,26 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from optmarket.errors import ModelError
-from optmarket.models._selling_information_market import Market
+from optmarket.models._selling_information_market import Market, power_of_two
 from optmarket.numbers import floats
-from optmarket.program import IntArray, LinearProgram, NumberArray, Rows, check_memory
+from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
 from optmarket.separation import worst_pairs
 
 NEIGHBOURS = 8
+# Scaling is by powers of two, so that it rounds nothing, and only beyond these ratios: ordinary markets stay as they are written.
+LARGE = 10  # exponent: a coefficient or a ratio of stakes of 2^10
+MOST = 30  # exponent: rows are enlarged by at most 2^30
 
 Deviations = Literal["double", "separate", "misreport"]
 
 
 def build(market: Market, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram:
-    """The revenue-maximising direct mechanism as a linear program over the types of positive weight.
+    """The revenue-maximising direct mechanism as a linear program over the types that could pay something.
+
+    Rows and prices of a type are in units of its own stakes, and the probability of a signal whose action would lose many times
+    the stakes in a state is a column in units of what it may be: so that the solver's one tolerance means as much for a type
+    of large stakes as for one of small. Types of weight 0, and those to which information is worth nothing, pay nothing
+    whatever is sold, and are left out. (With one type that is worthless to all there is a program all the same.)
 
     Parameters
     ----------
@@ -36,16 +44,16 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
     Returns
     -------
     LinearProgram
-        In normalised payoffs: multiply its value by ``market.scale``.
+        Multiply its value by its ``unit``; `read_point` reads its points.
 
     Raises
     ------
     ModelError
         If it does not fit in memory.
     """
-    active = market.active
-    _, n_states, contexts, actions = market.product.shape
-    types, profiles = len(active), len(market.profiles)
+    who = paying(market)
+    _, n_states, contexts, actions = market.advantage.shape
+    types, profiles = len(who), len(market.profiles)
     check_memory(
         types * (n_states + 1 + profiles * contexts * (actions - 1)),
         types * (n_states * profiles + 1),
@@ -55,44 +63,86 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
 
     def number(values: NumberArray) -> NumberArray:
         if exact:
-            return values[active]
-        rounded = floats(values[active])
-        if np.any((np.abs(rounded) < sys.float_info.min) & (values[active] != 0)):
+            return values
+        size = np.abs(values)
+        if np.any((size > sys.float_info.max) | ((size < sys.float_info.min) & (size != 0))):
             raise ModelError("spans too many orders of magnitude for floats; leave out what is negligible", field="params")
-        return rounded
+        return floats(values)
 
     one: Any = Fraction(1) if exact else 1.0
-    gain, product = number(market.gain), number(market.product)
-    program = LinearProgram("max", unit=float(market.scale))
-    experiment = program.add_variables("experiment", (types, n_states, profiles), lower=0 * one, upper=one)
+    size, unit = _sizes(market, who), power_of_two((market.weight * market.worth)[who].max())
+    stakes = market.stakes[who]
+    program = LinearProgram("max", unit=float(unit))
+    experiment = program.add_variables("experiment", (types, n_states, profiles), lower=0 * one, upper=number(size))
     price = program.add_variables(
-        "price", (types,), lower=0 * one, upper=number(market.full - market.outside), objective=number(market.weight)
+        "price",
+        (types,),
+        lower=0 * one,
+        upper=number(market.worth[who] / stakes),
+        objective=number(market.weight[who] * stakes / unit),
     )
+    gain, product, in_size = number(market.net_gain[who]), number(market.advantage[who]), number(1 / size)
     program.add_rows(
         "experiment sums to one",
-        Rows.dense(experiment.reshape(-1, profiles), np.full((types * n_states, profiles), one), one, one),
+        Rows.dense(experiment.reshape(-1, profiles), in_size.reshape(-1, profiles), one, one),
     )
     program.add_rows(
         "individual rationality",
         Rows.dense(
             np.column_stack([experiment.reshape(types, -1), price]),
-            np.column_stack([gain.reshape(types, -1), np.full(types, -one)]),
-            number(market.outside),
+            np.column_stack([(gain * in_size).reshape(types, -1), np.full(types, -one)]),
+            0 * one,
             np.inf,
         ),
     )
     if deviations != "misreport":
-        program.add_rows("obedience", _obedience(market, experiment, number))
+        program.add_rows("obedience", _obedience(market, who, experiment, size, number))
     if types > 1:
+        # of the same payoffs in one unit for all, where types of the same belief and different values lie apart
+        place = floats(market.product[who]).reshape(types, -1)
+        exponents = np.array([exponent(value) for value in stakes])
         program.add_family(
-            "incentive", IncentiveRows(product, gain, experiment, price, market.profiles, disobey=deviations == "double")
+            "incentive",
+            IncentiveRows(
+                product, gain, in_size, exponents, place, experiment, price, market.profiles, disobey=deviations == "double"
+            ),
         )
     return program
 
 
-def _obedience(market: Market, experiment: IntArray, number: Any) -> Rows:
+def read_point(market: Market, program: LinearProgram, x: NumberArray) -> tuple[NumberArray, NumberArray]:
+    """Experiments, shape (M, W, S), and prices in payoff units, shape (M,), of a point of `build`."""
+    who = paying(market)
+    size, stakes = _sizes(market, who), market.stakes[who]
+    if x.dtype != object:
+        size, stakes = floats(size), floats(stakes)
+    return x[program.variables["experiment"]] / size, x[program.variables["price"]] * stakes
+
+
+def paying(market: Market) -> IntArray:
+    """The types of positive weight to which information is worth something; if there are none, one of positive weight."""
+    worthy = market.active[market.worth[market.active] > 0]
+    return worthy if len(worthy) else market.active[:1]
+
+
+def exponent(power: Fraction) -> int:
+    """Of a power of two."""
+    return power.numerator.bit_length() - power.denominator.bit_length()
+
+
+def _sizes(market: Market, who: IntArray) -> NumberArray:
+    """By how much each probability is magnified as a column, shape (T, W, S): 1, or about what a wrong action loses in it."""
+    contexts = np.arange(market.profiles.shape[1])
+    loss = -market.advantage[who][:, :, contexts, market.profiles].min(axis=3)
+    large = loss > 2**LARGE
+    size = np.full(loss.shape, Fraction(1), dtype=object)
+    size[large] = [power_of_two(value) for value in loss[large]]
+    return size
+
+
+def _obedience(market: Market, who: IntArray, experiment: IntArray, size: NumberArray, number: Any) -> Rows:
     """One row for each type, signal, context and other action: following the recommendation is at least as good."""
-    product, profiles = market.product, market.profiles
+    product, profiles = market.advantage[who], market.profiles
     _, _, contexts, actions = product.shape
     parts = []
     for context in range(contexts):
@@ -100,7 +150,7 @@ def _obedience(market: Market, experiment: IntArray, number: Any) -> Rows:
         for shift in range(1, actions):
             other = (profiles[:, context] + shift) % actions
             # exact before it is rounded: the difference of two floats is not the float of the difference
-            value = number(followed - product[:, :, context, other]).transpose(0, 2, 1)
+            value = number((followed - product[:, :, context, other]) / size).transpose(0, 2, 1)
             keep = (value != 0).any(axis=2)
             parts.append(Rows.dense(experiment.transpose(0, 2, 1)[keep], value[keep], value.dtype.type(0), np.inf))
     return Rows.join(parts)
@@ -117,7 +167,15 @@ class IncentiveRows:
     Attributes
     ----------
     product : array, shape (T, W, K, A)
+        In units of each type's stakes.
     gain : array, shape (T, W, S)
+        Likewise.
+    in_size : array, shape (T, W, S)
+        What one unit of a column of `experiment` is as a probability: powers of two.
+    exponent : array of int, shape (T,)
+        Of each type's stakes, which are the unit of its price's column.
+    place : array, shape (T, n)
+        Types that are close in it are likely to envy each other.
     experiment : array of int, shape (T, W, S)
         Columns of pi.
     price : array of int, shape (T,)
@@ -128,10 +186,27 @@ class IncentiveRows:
 
     product: NumberArray
     gain: NumberArray
+    in_size: NumberArray
+    exponent: IntArray
+    place: FloatArray
     experiment: IntArray
     price: IntArray
     profiles: IntArray
     disobey: bool
+
+    def _scales(self, buyer: IntArray, item: IntArray) -> tuple[NumberArray, NumberArray]:
+        """By how much the rows of pairs are enlarged beyond units of the buyer's stakes, and what the item's price is in these.
+
+        A buyer of large stakes that envies an item of a small price must feel that price: its row is enlarged.
+        """
+        ratio = self.exponent[item] - self.exponent[buyer]
+        return self._powers(np.clip(-LARGE - ratio, 0, MOST)), self._powers(ratio)
+
+    def _powers(self, exponents: IntArray) -> NumberArray:
+        if self.gain.dtype != object:
+            return np.asarray(np.ldexp(1.0, exponents))
+        powers = np.array([Fraction(2) ** int(k) for k in exponents.ravel()], dtype=object)
+        return powers.reshape(exponents.shape)
 
     def rows(self, buyer: IntArray, item: IntArray, disobedience: IntArray) -> Rows:
         """Rows of pairs of types.
@@ -144,7 +219,9 @@ class IncentiveRows:
         """
         n = len(buyer)
         deviating = np.take_along_axis(self.gain[buyer], np.broadcast_to(disobedience[:, None, :], (n, *self.gain.shape[1:])), 2)
-        one = np.full((n, 1), Fraction(1) if self.gain.dtype == object else 1.0)
+        enlarged, ratio = (scale[:, None] for scale in self._scales(buyer, item))
+        own = (self.gain[buyer] * self.in_size[buyer]).reshape(n, -1)
+        other = (deviating * self.in_size[item]).reshape(n, -1)
         index = np.hstack(
             [
                 self.experiment[buyer].reshape(n, -1),
@@ -153,13 +230,12 @@ class IncentiveRows:
                 self.price[item, None],
             ]
         )
-        value = np.hstack([self.gain[buyer].reshape(n, -1), -one, -deviating.reshape(n, -1), one])
+        value = np.hstack([own * enlarged, -enlarged, -other * enlarged, ratio * enlarged])
         return Rows.dense(index, value, 0.0, np.inf)
 
     def seed(self) -> Rows:
         """Each type towards its neighbours in measure times payoff, obeying: next on a line, else the nearest few."""
-        types = len(self.gain)
-        feature = floats(self.product).reshape(types, -1)
+        types, feature = len(self.gain), self.place
         centred = feature - feature.mean(axis=0)
         # the direction of largest spread, by one power step from the farthest point: enough to recognise a line
         axis = centred[np.abs(centred).sum(axis=1).argmax()]
@@ -182,8 +258,9 @@ class IncentiveRows:
         """The worst rows of each buyer and each item that fail at x by more than `tolerance`; the largest failure."""
         types, states, contexts, actions = self.product.shape
         profiles = len(self.profiles)
-        experiment, price = x[self.experiment], x[self.price]
+        experiment, price = x[self.experiment] * self.in_size, x[self.price]
         own = (self.gain * experiment).sum(axis=(1, 2)) - price
+        every = np.arange(types)
         items = np.moveaxis(experiment, 1, 0).reshape(states, -1)
 
         def failure(block: slice) -> NumberArray:
@@ -194,7 +271,8 @@ class IncentiveRows:
                 value = best.reshape(size, contexts, types, profiles).sum(axis=(1, 3))
             else:
                 value = self.gain[block].reshape(size, -1) @ experiment.reshape(types, -1).T
-            return np.asarray(value - price - own[block, None])
+            enlarged, ratio = self._scales(every[block, None], every[None])
+            return np.asarray((value - ratio * price - own[block, None]) * enlarged)
 
         buyer, item, largest = worst_pairs(types, failure, 8 * types * profiles * contexts * actions, tolerance)
         if not len(buyer):
@@ -213,13 +291,18 @@ class IncentiveRows:
 
     def size(self) -> tuple[int, int, int]:
         """Rows, columns and non-zeros of the full family."""
-        types, states, contexts, actions = self.product.shape
+        types, states, contexts, _ = self.product.shape
         profiles = len(self.profiles)
         pairs = types * (types - 1)
         if not self.disobey:
             return pairs, 0, pairs * (2 * states * profiles + 2)
         cells = pairs * profiles * contexts
-        return pairs + cells * actions, cells, pairs * (states * profiles + 2) + cells + cells * actions * (states + 1)
+        rows = int(self._tempting().sum()) * (types - 1) * profiles
+        return pairs + rows, cells, pairs * (states * profiles + 2) + cells + rows * (states + 1)
+
+    def _tempting(self) -> IntArray:
+        """Which actions may be worth something beyond what a type does without information, shape (T, K, A)."""
+        return np.asarray((self.product != 0).any(axis=1))
 
     def list_all(self, program: LinearProgram) -> None:
         """Add the family: for each pair, signal and context a variable at least as large as each action's payoff."""
@@ -232,7 +315,7 @@ class IncentiveRows:
             return
         exact = self.gain.dtype == object
         one: Any = Fraction(1) if exact else 1.0
-        # no deviation payoff exceeds its state's best payoff summed over states, at most the measure: 1 after scaling
+        # the action taken without information gains 0, and no deviation more than full information: 1 in units of the stakes
         deviation = program.add_variables("deviation payoff", (pairs, contexts, profiles), lower=0 * one, upper=one)
         payoff = np.moveaxis(self.product, 1, 3)[buyer]
         shape = (pairs, contexts, actions, profiles)
@@ -243,10 +326,10 @@ class IncentiveRows:
             ],
             axis=4,
         )
-        value = np.concatenate([np.broadcast_to(-payoff[:, :, :, None, :], (*shape, states)), np.full((*shape, 1), one)], axis=4)
-        program.add_rows(
-            "deviation payoff", Rows.dense(index.reshape(-1, states + 1), value.reshape(-1, states + 1), 0.0, np.inf)
-        )
+        worth = payoff[:, :, :, None, :] * np.swapaxes(self.in_size[item], 1, 2)[:, None, None]
+        value = np.concatenate([-worth, np.full((*shape, 1), one)], axis=4)
+        kept = np.broadcast_to(self._tempting()[buyer][:, :, :, None], shape)
+        program.add_rows("deviation payoff", Rows.dense(index[kept], value[kept], 0.0, np.inf))
         index = np.hstack(
             [
                 self.experiment[buyer].reshape(pairs, -1),
@@ -255,12 +338,13 @@ class IncentiveRows:
                 self.price[item, None],
             ]
         )
+        enlarged, ratio = (scale[:, None] for scale in self._scales(buyer, item))
         value = np.hstack(
             [
-                self.gain[buyer].reshape(pairs, -1),
-                np.full((pairs, 1), -one),
-                np.full((pairs, contexts * profiles), -one),
-                np.full((pairs, 1), one),
+                (self.gain[buyer] * self.in_size[buyer]).reshape(pairs, -1) * enlarged,
+                -enlarged,
+                np.broadcast_to(-enlarged, (pairs, contexts * profiles)),
+                ratio * enlarged,
             ]
         )
         program.add_rows("incentive", Rows.dense(index, value, 0.0, np.inf))

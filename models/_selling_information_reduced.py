@@ -15,12 +15,12 @@ from optmarket.errors import ModelError
 from optmarket.models._selling_information_groups import Buyers
 from optmarket.models._selling_information_local import Draft, shortened, worth_keeping
 from optmarket.models._selling_information_market import Market
-from optmarket.models._selling_information_menu import Menu, distinct
+from optmarket.models._selling_information_menu import Demand, Menu, distinct, values
 from optmarket.models._selling_information_report import quantities
 from optmarket.models._selling_information_search import Search
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, NumberArray
-from optmarket.solution import Answer, Certificate, Options, Status
+from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Relaxed:
     ----------
     answer : Answer
     experiment, price : array, shapes (M, W, S) and (M,), or None
-        The program's last point, normalised; of Fractions if it is proved optimal. None if the solver left none.
+        The program's last point, prices in payoff units; of Fractions if it is proved optimal. None if the solver left none.
     """
 
     answer: Answer
@@ -66,7 +66,7 @@ def best_menu(market: Market, most: int, relaxed: Relaxed, options: Options, sta
     search = Search(market, most, whole.certificate.upper, options, start)
     status, method = whole.status, whole.method
     if relaxed.experiment is not None and relaxed.price is not None:
-        pool = _draft(floats(relaxed.experiment), floats(relaxed.price))
+        pool = _draft(floats(relaxed.experiment), floats(relaxed.price) / float(market.scale))
         search.keep(shortened(search.buyers, pool, most))
         if status in {Status.OPTIMAL, Status.GAP} and search.promising(search.upper):
             status, method = search.run(pool)
@@ -96,7 +96,7 @@ def _answer(
 ) -> Answer:
     found = quantities(market, menu)
     best = whole.certificate.lower if whole.exact is None else float(whole.exact)
-    gap = (bounds[1] - bounds[0]) / max(float(market.scale), abs(bounds[1]))
+    gap = relative_gap(*bounds)
     return Answer(
         status=status,
         mechanism=menu.as_mechanism(),
@@ -112,8 +112,10 @@ def _answer(
 def _posted_price(market: Market, whole: Answer, start: float) -> Answer:
     """Full information at the best posted price: any single item sells better as that."""
     value, price = market.full_information
-    experiment = np.eye(len(market.states))[None][: int(value > 0)]
-    menu = Menu(experiment, np.full(len(experiment), float(price)))
+    sold = int(value > 0)
+    states = range(len(market.states))
+    full = np.array([[[Fraction(int(w == s)) for s in states] for w in states]] * sold, dtype=object)
+    menu = Menu(full.reshape(sold, len(states), len(states)), np.array([price] * sold, dtype=object))
     status = whole.status if whole.status is Status.INTERRUPTED else Status.OPTIMAL
     notes = () if whole.status is Status.OPTIMAL else ("the unrestricted revenue, and so the loss, is only bounded from below",)
     return _answer(market, menu, whole, status, around(value), start, exact=value, method="closed form", notes=notes)
@@ -146,7 +148,7 @@ def _exact_menu(market: Market, most: int, experiment: NumberArray, price: Numbe
             signals = [meanings[meaning] for meaning in sorted(meanings, reverse=True)]
             found.setdefault((cost, *map(tuple, signals)), (np.array(signals).T, cost))
     items = list(found.values())
-    draft = Draft(tuple(floats(item) for item, _ in items[1:]), floats([cost for _, cost in items]))
+    draft = Draft(tuple(floats(item) for item, _ in items[1:]), floats([cost / market.scale for _, cost in items]))
     items = [items[k] for k in worth_keeping(Buyers.of(market), draft, most)]
     if _exact_revenue(market, items) != value:
         raise ModelError(
@@ -157,18 +159,17 @@ def _exact_menu(market: Market, most: int, experiment: NumberArray, price: Numbe
     if not value:
         items = []
     width = max((item.shape[1] for item, _ in items), default=1)
-    menu = np.zeros((len(items), states, width))
+    menu = np.full((len(items), states, width), Fraction(0), dtype=object)
     for k, (item, _) in enumerate(items):
-        menu[k, :, : item.shape[1]] = floats(item)
-    return Menu(menu, floats([cost * market.scale for _, cost in items]) if items else np.zeros(0))
+        menu[k, :, : item.shape[1]] = item
+    return Menu(menu, np.array([cost for _, cost in items], dtype=object))
 
 
 def _exact_revenue(market: Market, items: list[tuple[NumberArray, Fraction]]) -> Fraction:
-    """What a menu of exact items, normalised, earns in payoff units, ties for the seller."""
-    choice = [(Fraction(0), Fraction(0))] * len(market.active)
+    """What a menu of exact items earns in payoff units, ties for the seller."""
+    demand = Demand.of(market, exact=True)
+    choice = [(Fraction(0), Fraction(0))] * len(market.names)
     for experiment, price in items:
-        payoff = np.tensordot(market.product[market.active], experiment, axes=(1, 0))
-        utility = payoff.max(axis=2).sum(axis=(1, 2)) - market.outside[market.active] - price
+        utility = demand.utility(values(demand.product, experiment[None]), np.array([price], dtype=object))[:, 0]
         choice = [max(before, (gain, price)) for before, gain in zip(choice, utility, strict=True)]
-    paid: Fraction = sum(f * price for f, (_, price) in zip(market.weight[market.active], choice, strict=True))
-    return paid * market.scale
+    return sum((f * price for f, (_, price) in zip(market.weight, choice, strict=True)), Fraction(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,22 @@ import pandas as pd
 from optmarket.errors import InstanceError
 from optmarket.models._selling_information_fields import Params
 from optmarket.models._selling_information_market import Market
-from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, distinct_items, earned, of_cheapest, values
+from optmarket.models._selling_information_menu import (
+    NOTHING,
+    TIE,
+    Demand,
+    Menu,
+    best_reply,
+    distinct_items,
+    of_cheapest,
+    values,
+)
 from optmarket.numbers import floats
-from optmarket.program import FloatArray, IntArray
+from optmarket.program import FloatArray, IntArray, NumberArray
 from optmarket.solution import Audit
 
 NEGLIGIBLE = 1e-9
+SMALL = 50_000  # products of numbers in an audit that is made in exact arithmetic
 UNITS = {
     **dict.fromkeys(("revenue", "revenue-error", "surplus", "welfare"), "payoff units"),
     **dict.fromkeys(("share-served", "differential-informativeness"), "probability"),
@@ -30,10 +41,10 @@ def quantities(market: Market, menu: Menu) -> dict[str, float]:
     """Named scalars of a menu in its market, in `UNITS`."""
     single, single_price = market.full_information
     return {
-        **_outcome(market, menu, *_primitives(market)),
+        **_outcome(market, Menu.read(market, menu.as_mechanism(), exact=True) if _is_small(market, menu) else menu),
         "full-information-revenue": float(single),
         "full-information-price": float(single_price),
-        "first-best": float((market.weight * market.worth).sum()),
+        "first-best": float(market.first_best),
     }
 
 
@@ -62,30 +73,41 @@ def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     """
     market = Market.of(params)
     menu = Menu.read(market, mechanism)
-    if params.max_items is not None and (listed := distinct_items(menu)) > params.max_items:
+    if _is_small(market, menu):
+        menu = Menu.read(market, mechanism, exact=True)
+    if params.max_items is not None and (listed := distinct_items(menu.in_floats())) > params.max_items:
         raise InstanceError(f"lists {listed} different items; the market allows {params.max_items} (max_items)", field="items")
-    product, outside = _primitives(market)
-    found = _outcome(market, menu, product, outside)
-    unit = float(market.scale)
+    found = _outcome(market, menu)
+    unit = float(market.unit)
     if menu.assignment is None:
         return Audit(found, {}, unit)
-    value = values(product, menu.experiment)
-    found["revenue-best-reply"] = earned(
-        market.weights, menu.price, choose(value, outside, menu.price, TIE * unit, for_seller=True)
+    demand = Demand.of(market, exact=menu.is_exact)
+    value = values(demand.product, menu.experiment)
+    found["revenue-best-reply"] = _total(
+        market, np.append(menu.price, 0)[best_reply(demand.utility(value, menu.price), menu.price, _tie(menu), for_seller=True)]
     )
-    types = np.arange(len(outside))
-    obeyed = np.column_stack([_obeyed(market, product, menu.experiment) - menu.price, outside])
-    best = np.column_stack([value - menu.price, outside])
+    types = np.arange(len(value))
+    nothing = np.zeros((len(value), 1), dtype=value.dtype)
+    obeyed = np.hstack([demand.utility(_obeyed(demand, market, menu.experiment), menu.price), nothing])
+    best = np.hstack([demand.utility(value, menu.price), nothing])
     own = obeyed[types, menu.assignment]
     reachable = np.unique(menu.assignment)
     gains = {
         "misreport": obeyed[:, reachable].max(axis=1) - own,
         "disobey": best[types, menu.assignment] - own,
         "both": best[:, reachable].max(axis=1) - own,
-        "individual-rationality": outside - own,
+        "individual-rationality": -own,
     }
     active = market.active
-    return Audit(found, {name: max(0.0, float(gain[active].max())) for name, gain in gains.items()}, unit)
+    # a price, too, is at stake: of a type to which information is worth nothing it is all there is
+    prices = np.append(menu.price, 0)[menu.assignment] / demand.stakes
+    worth = np.maximum(floats(market.worth / market.stakes), np.abs(floats(prices)))
+    return Audit(
+        found,
+        {name: max(0.0, float((gain * demand.stakes)[active].max())) for name, gain in gains.items()},
+        unit,
+        relative={name: max(0.0, float(_shares(floats(gain), worth)[active].max(initial=0.0))) for name, gain in gains.items()},
+    )
 
 
 def tables(market: Market, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
@@ -94,49 +116,68 @@ def tables(market: Market, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFra
     Probabilities and shares are plain numbers, prices and gains in payoff units.
     """
     menu = Menu.read(market, mechanism)
-    product, outside = _primitives(market)
-    value = values(product, menu.experiment)
-    choice = _choice(market, menu, value, outside)
-    return {"menu": _menu_table(market, menu, choice), "types": _types_table(market, menu, choice, value, outside)}
+    choice = _choice(market, menu)
+    return {"menu": _menu_table(market, menu, choice), "types": _types_table(market, menu, choice)}
 
 
-def _primitives(market: Market) -> tuple[FloatArray, FloatArray]:
-    """Measure times payoff above the state's worst, shape (T, W, K, A), and the outside option, shape (T,), in payoff units."""
-    # what a state pays whatever one does is taken off exactly: in floats a large one would drown what is at stake
-    joint, payoff = floats(market.joint), floats(market.payoff - market.payoff.min(axis=2, keepdims=True))
-    product = joint[:, :, :, None] * payoff[:, :, None, :]
-    return product, product.sum(axis=1).max(axis=2).sum(axis=1)
+def _is_small(market: Market, menu: Menu) -> bool:
+    """Whether exact arithmetic audits a menu in no time."""
+    return bool(market.advantage.size * menu.experiment.shape[0] * menu.experiment.shape[2] <= SMALL)
 
 
-def _choice(market: Market, menu: Menu, value: FloatArray, outside: FloatArray) -> IntArray:
+def _tie(menu: Menu) -> float:
+    return 0 if menu.is_exact else TIE
+
+
+def _shares(gain: FloatArray, worth: FloatArray) -> FloatArray:
+    """Gains as shares of what is at stake; those of nothing at stake are infinite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(gain > 0, gain / worth, 0.0))
+
+
+def _choice(market: Market, menu: Menu) -> IntArray:
+    """What each type has: as assigned, or as it chooses, ties for the seller."""
     if menu.assignment is not None:
         return menu.assignment
-    return choose(value, outside, menu.price, TIE * float(market.scale), for_seller=True)
+    demand = Demand.of(market, exact=menu.is_exact)
+    utility = demand.utility(values(demand.product, menu.experiment), menu.price)
+    return best_reply(utility, menu.price, _tie(menu), for_seller=True)
 
 
-def _obeyed(market: Market, product: FloatArray, experiment: FloatArray) -> FloatArray:
-    """What each item is worth to each type that follows its recommendations, shape (T, M)."""
-    contexts = np.arange(product.shape[2])
-    gain = product[:, :, contexts, market.profiles].sum(axis=3)
-    return np.tensordot(gain, experiment, axes=([1, 2], [1, 2]))
+def _obeyed(demand: Demand, market: Market, experiment: NumberArray) -> NumberArray:
+    """What each item is worth to each type that follows its recommendations, in its stakes, shape (T, M)."""
+    contexts = np.arange(demand.product.shape[2])
+    gain = demand.product[:, :, contexts, market.profiles].sum(axis=3)
+    return np.asarray(np.tensordot(gain, experiment, axes=([1, 2], [1, 2])))
 
 
-def _outcome(market: Market, menu: Menu, product: FloatArray, outside: FloatArray) -> dict[str, float]:
-    value = values(product, menu.experiment)
-    choice = _choice(market, menu, value, outside)
-    if menu.assignment is not None:
-        value = _obeyed(market, product, menu.experiment)
-    got = np.column_stack([value, outside])[np.arange(len(outside)), choice] - outside
-    revenue = earned(market.weights, menu.price, choice)
-    welfare = math.fsum(market.weights * got)
-    binary = (len(market.states), len(market.actions), product.shape[2]) == (2, 2, 1)
+def _kept(market: Market, menu: Menu, choice: IntArray) -> NumberArray:
+    """What each type gains by its item before it pays, in payoff units, shape (T,)."""
+    demand = Demand.of(market, exact=menu.is_exact)
+    worth = values(demand.product, menu.experiment) if menu.assignment is None else _obeyed(demand, market, menu.experiment)
+    worth = np.hstack([worth, np.zeros((len(worth), 1), dtype=worth.dtype)])
+    return np.asarray(worth[np.arange(len(worth)), choice] * demand.stakes)
+
+
+def _total(market: Market, amounts: NumberArray) -> float:
+    """Amounts of all types, weighted."""
+    if amounts.dtype == object:
+        return float(sum(market.weight * amounts, Fraction(0)))
+    return math.fsum(market.weights * amounts)
+
+
+def _outcome(market: Market, menu: Menu) -> dict[str, float]:
+    choice = _choice(market, menu)
+    got, paid = _kept(market, menu, choice), np.append(menu.price, 0)[choice]
+    binary = (len(market.states), len(market.actions), market.joint.shape[2]) == (2, 2, 1)
     sold = np.setdiff1d(choice[market.active], NOTHING)
+    cheapest = of_cheapest(floats(menu.experiment), floats(menu.price), sold) if binary else {}
     return {
-        "revenue": revenue,
-        "surplus": welfare - revenue,
-        "welfare": welfare,
+        "revenue": _total(market, paid),
+        "surplus": _total(market, got - paid),
+        "welfare": _total(market, got),
         "share-served": math.fsum(market.weights[choice != NOTHING]),
-        **(of_cheapest(menu.experiment, menu.price, sold) if binary else {}),
+        **cheapest,
     }
 
 
@@ -191,14 +232,14 @@ def _described(market: Market, buyers: Any) -> str:
     return ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:5])} and {len(names) - 5} more"
 
 
-def _types_table(market: Market, menu: Menu, choice: IntArray, value: FloatArray, outside: FloatArray) -> pd.DataFrame:
+def _types_table(market: Market, menu: Menu, choice: IntArray) -> pd.DataFrame:
     worth = floats(market.worth)
     rank = np.empty(len(menu.price) + 1, dtype=object)
     rank[np.lexsort((np.arange(len(menu.price)), menu.price))] = np.arange(1, len(menu.price) + 1)
     rank[NOTHING] = 0
-    price = np.concatenate([menu.price, [0.0]])[choice]
-    gain = np.column_stack([value, outside])[np.arange(len(outside)), choice] - outside - price
-    gain[np.abs(gain) <= NEGLIGIBLE * float(market.scale)] = 0.0  # what the discount leaves, for people
+    price = np.append(menu.price, 0.0)[choice]
+    gain = _kept(market, menu, choice) - price
+    gain[np.abs(gain) <= NEGLIGIBLE * worth] = 0.0  # what the discount leaves, for people
     belief = floats(market.joint.sum(axis=2))
     return pd.DataFrame(
         {

@@ -18,7 +18,7 @@ from optmarket.models._selling_information_local import Draft, exchanged, improv
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, posted_menu
 from optmarket.program import IntArray
-from optmarket.solution import Options, Progress, Status
+from optmarket.solution import Options, Progress, Status, relative_gap
 
 MAX_TYPES = 20  # types that could pay something, and cells: beyond these branch and bound is not tried
 MAX_CELLS = 400
@@ -60,7 +60,7 @@ class Search:
         self._closed = -math.inf
         _, price = market.full_information
         self._best = Draft((), np.array([float(price / market.scale)]))  # of the menu
-        self.menu, self.lower = posted_menu(market, np.eye(len(market.states))[None], self._best.price)
+        self.menu, self.lower = posted_menu(market, np.eye(len(market.states))[None], np.array([float(price)]))
 
     @property
     def upper(self) -> float:
@@ -69,8 +69,8 @@ class Search:
 
     @property
     def gap(self) -> float:
-        """`upper` less `lower`, relative to the payoff scale."""
-        return (self.upper - self.lower) / max(self._scale, abs(self.upper))
+        """How far `upper` and `lower` are apart."""
+        return relative_gap(self.lower, self.upper)
 
     @property
     def reached(self) -> bool:
@@ -80,7 +80,7 @@ class Search:
     def promising(self, bound: float) -> bool:
         """Whether a bound is so far above the best menu that it is worth a search."""
         close = CLOSE if self._options.gap is None else self._options.gap
-        return bound - self.lower > close * max(self._scale, abs(bound))
+        return relative_gap(self.lower, bound) > close
 
     def run(self, pool: Draft) -> tuple[Status, str]:
         """Search, from a draft of any number of items; how it ended, and the method.
@@ -127,7 +127,7 @@ class Search:
         items = np.zeros((len(draft.price), states, width))
         for item, experiment in zip(items, (np.eye(states), *draft.experiments), strict=True):
             item[:, : experiment.shape[1]] = experiment
-        menu, lower = posted_menu(self._market, items, draft.price)
+        menu, lower = posted_menu(self._market, items, draft.price * self._scale)
         if lower <= self.lower:
             return False
         self.menu, self.lower, self._best = menu, lower, draft

@@ -26,7 +26,7 @@ from optmarket.models._selling_information_boxes import Boxes, Sales, Simplex, s
 from optmarket.models._selling_information_fields import Params
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, posted_menu, values
-from optmarket.models._selling_information_program import build
+from optmarket.models._selling_information_program import build, read_point
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray, LinearProgram, Rows
 from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Status
@@ -178,7 +178,7 @@ def on_grid(simplex: Simplex, boxes: Boxes) -> tuple[FloatArray, FloatArray]:
     found = highs.solve(program, Options(gap=1e-6))
     if found.x is None:
         return np.zeros((0, len(payoff), 1)), np.zeros(0)
-    menu, _ = posted_menu(market, found.x[program.variables["experiment"]], found.x[program.variables["price"]])
+    menu, _ = posted_menu(market, *read_point(market, program, found.x))
     return menu.experiment, menu.price
 
 

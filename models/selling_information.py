@@ -47,13 +47,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
 from optmarket import highs, refinement
-from optmarket.errors import ModelError
+from optmarket.certificate import Proof
+from optmarket.errors import ModelError, SolverError
 from optmarket.models import _selling_information_envelope as envelope
 from optmarket.models import _selling_information_report as report
 from optmarket.models import _selling_information_simplex as simplex
@@ -62,7 +64,7 @@ from optmarket.models._selling_information_fields import BuyerType, Params
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, Menu, direct_menu, full_information_menu
 from optmarket.models._selling_information_plot import plot as draw
-from optmarket.models._selling_information_program import Deviations, build
+from optmarket.models._selling_information_program import Deviations, build, read_point
 from optmarket.models._selling_information_reduced import Relaxed, best_menu
 from optmarket.models._selling_information_report import UNITS, quantities
 from optmarket.models._selling_information_segment import Segment, Served, serve
@@ -70,7 +72,7 @@ from optmarket.models._selling_information_theory import theory as known
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
-from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Solution, Status
+from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Solution, Status, relative_gap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,6 +99,13 @@ __all__ = [
 ]
 
 
+CLOSE = 1e-8  # relative gap that floats reach where stakes are of one order; beyond it exact arithmetic is tried
+REFINED_FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
+REFINED_AT_MOST = 600  # and in some seconds
+LISTED_AT_LEAST, LISTED_AT_MOST, LISTED_RATIO = 10_000, 250_000, 25  # non-zeros
+PATIENCE = 12  # rounds of constraint generation without progress
+
+
 @dataclass(frozen=True)
 class Formulation:
     """A program, and how its points are read.
@@ -104,9 +113,9 @@ class Formulation:
     Attributes
     ----------
     program : LinearProgram
-        In normalised payoffs.
+        Its value times its ``unit`` is in payoff units.
     read : callable
-        From a point to experiments, shape (M, W, S), signals being recommended profiles, and normalised prices, shape (M,).
+        From a point to experiments, shape (M, W, S), signals being recommended profiles, and prices in payoff units, shape (M,).
     """
 
     program: LinearProgram
@@ -145,7 +154,7 @@ def _room(params: Params) -> tuple[str, Room] | None:
 
 
 def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram | None:
-    """The market's linear program, in payoffs divided by a power of two (1 for matching payoffs of value 1).
+    """The market's linear program, rows and prices in units of each type's stakes; its ``unit`` brings its value to payoff units.
 
     There is none for a whole distribution of beliefs.
 
@@ -180,8 +189,9 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     ----------
     params : Params
     options : Options, optional
-        Methods: ``cuts`` (incentive rows on demand; ``auto`` is this) and ``full`` (all rows listed); for a whole distribution
-        of beliefs only that of `ROOMS` (``auto`` is this there); with ``max_items`` only ``auto``.
+        Methods: ``cuts`` (constraint generation), ``full`` (all rows listed) and ``auto``: constraint generation, but all rows
+        listed where there are few, or where generation stops moving; for a whole distribution of beliefs only that of `ROOMS`
+        (``auto`` is this there); with ``max_items`` only ``auto``.
 
     Raises
     ------
@@ -234,53 +244,145 @@ def solve_program(params: Params, options: Options, formulate: Callable[[bool], 
 
 def _formulated(market: Market, exact: bool) -> Formulation:
     linear = build(market, exact=exact)
-    experiment, price = linear.variables["experiment"], linear.variables["price"]
-    return Formulation(linear, lambda x: (x[experiment], x[price]))
+    return Formulation(linear, lambda x: read_point(market, linear, x))
+
+
+class _Best:
+    """The best menu so far, and a certified lower bound on what it earns."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self.menu, self.lower = full_information_menu(market)
+
+    def take(self, menu: Menu, lower: float) -> None:
+        if lower > self.lower:
+            self.menu, self.lower = menu, lower
+
+    def offer(self, experiment: NumberArray, price: NumberArray, *, tidy: bool = True) -> float:
+        """Take the menu of a program's point if it is better; the lower bound."""
+        self.take(*direct_menu(self._market, experiment, price, tidy=tidy))
+        return self.lower
+
+    def offer_exact(self, experiment: NumberArray, price: NumberArray, upper: float) -> None:
+        """Take the menu of an exact point, in floats if these earn as much within `CLOSE`, else in fractions."""
+        menu, lower = direct_menu(self._market, experiment, price)
+        written = Menu.read(self._market, menu.in_floats().as_mechanism(), exact=True)
+        self.take(*direct_menu(self._market, written.experiment, written.price))
+        if relative_gap(self.lower, upper) > CLOSE:
+            self.take(menu, lower)
 
 
 def _solve(market: Market, options: Options, start: float, formulate: Callable[[bool], Formulation] | None = None) -> Relaxed:
-    """The best menu of any size, and the program's last point."""
-    scale = float(market.scale)
-    method = "full" if options.method == "full" else "cuts"
-    formulation = (formulate or partial(_formulated, market))(options.exact)
-    linear, read = formulation.program, formulation.read
-    if method == "full":
-        linear = linear.listed()
-    candidates = [full_information_menu(market)]
+    """The best menu of any size, and the program's last point.
 
-    def incumbent(x: FloatArray) -> float:
-        candidates.append(direct_menu(market, *read(x), discount=True))
-        candidates[:] = [max(candidates, key=lambda candidate: candidate[1])]
-        return candidates[0][1] / scale
+    Floats come first. Where their bounds do not meet, which happens where stakes differ by many orders of magnitude, a program
+    that is small enough is solved in exact arithmetic.
+    """
+    formulate = formulate or partial(_formulated, market)
+    formulation = formulate(options.exact)
+    best, ceiling = _Best(market), around(market.first_best)[1]
 
-    result = highs.solve(linear, options, incumbent=incumbent)
-    status, exact = result.status, None
-    if result.x is not None:
-        incumbent(result.x)
-    menu, lower = candidates[0]
-    upper = result.bound * scale
-    point: NumberArray | None = result.x
-    if options.exact and status is Status.OPTIMAL:
-        left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
-        proof = refinement.solve_exactly(linear, result, left)
+    def left() -> float | None:
+        return None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
+
+    method, linear, result = _run(formulation, options, left, best)
+    read = formulation.read
+    upper, point = min(result.bound * linear.unit, ceiling), result.x
+    status, notes, exact = result.status, [], None
+    if status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
+        # to sell nothing is always feasible, and prices have bounds: so it is the solver that failed
+        notes.append(f"the solver called the program {status}, which it cannot be")
+        status = Status.GAP
+    if point is not None and relative_gap(best.lower, upper) > CLOSE:
+        best.offer(*read(point), tidy=False)
+    menu, lower = best.menu, best.lower
+    if options.exact and status in {Status.OPTIMAL, Status.GAP}:
+        proof = refinement.solve_exactly(linear, result, left())
         if isinstance(proof, Status):
             status = proof
         else:
-            exact, point = proof.value * market.scale, proof.x
-            menu, _ = direct_menu(market, *map(floats, read(proof.x)), discount=False)
+            status, exact, point = Status.OPTIMAL, proof.value * Fraction(linear.unit), proof.x
+            menu, _ = direct_menu(market, *read(proof.x), discount=False)
             lower, upper = around(exact)
-    gap = (upper - lower) / max(scale, abs(upper))
-    status = options.settled(status, gap)
+            notes = []
+    elif status in {Status.OPTIMAL, Status.GAP} and _worth_refining(options, relative_gap(lower, upper), result, linear):
+        again = formulate(True)
+        found = _refined(again, None if method == "full" else options, left)
+        if isinstance(found, Proof):
+            point = floats(found.x)
+            upper = min(upper, around(found.value * Fraction(linear.unit))[1])
+            best.offer_exact(*again.read(found.x), upper)
+            menu, lower, method, status, notes = best.menu, best.lower, f"{method}, refined exactly", Status.OPTIMAL, []
+        elif found in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+            status = found
+    gap = relative_gap(lower, upper)
     answer = Answer(
-        status=status,
+        status=options.settled(status, gap),
         mechanism=menu.as_mechanism(),
         quantities=quantities(market, menu),
         certificate=Certificate(lower, upper, gap, result.blocks),
         exact=exact,
         method=method,
+        notes=tuple(notes),
         run=result.run(time.perf_counter() - start, linear.columns),
     )
     return Relaxed(answer, *((None, None) if point is None else read(point)))
+
+
+def _run(
+    formulation: Formulation, options: Options, left: Callable[[], float | None], best: _Best
+) -> tuple[str, LinearProgram, highs.LpResult]:
+    """Solve in floats, keeping the best menu met: by constraint generation, or with all rows listed if asked for or better."""
+    linear, read = formulation.program, formulation.read
+
+    def incumbent(x: FloatArray) -> float:
+        return best.offer(*read(x)) / linear.unit
+
+    auto = options.method == "auto"
+    result = None
+    if options.method == "cuts" or (auto and not _lists_at_once(linear)):
+        result = highs.solve(linear, options, incumbent=incumbent, patience=PATIENCE if auto else None)
+        if not result.stalled:
+            if result.x is not None:
+                incumbent(result.x)
+            return "cuts", linear, result
+        options = replace(options, time_limit=left())
+    linear = linear.listed()
+    listed = highs.solve(linear, options, incumbent=incumbent)
+    if listed.x is not None:
+        incumbent(listed.x)
+    if result is not None:
+        listed = replace(listed, bound=min(result.bound, listed.bound), rounds=result.rounds + listed.rounds)
+        listed = replace(listed, iterations=result.iterations + listed.iterations)
+    return "full", linear, listed
+
+
+def _lists_at_once(linear: LinearProgram) -> bool:
+    """Whether listing all rows costs little beside the rows that stand anyway.
+
+    With several contexts an item has many signals, rows of obedience abound, and each of the others combines one disobedience
+    after every signal: there rows on demand are slow, and listing all not much larger.
+    """
+    own, whole = linear.size()[2], linear.size(listed=True)[2]
+    return LISTED_AT_LEAST <= whole <= min(LISTED_AT_MOST, LISTED_RATIO * own)
+
+
+def _worth_refining(options: Options, gap: float, result: highs.LpResult, linear: LinearProgram) -> bool:
+    """Whether the program is small enough for exact arithmetic, given how far the bounds of floats are apart."""
+    size = len(result.rows) + linear.columns
+    return (gap > options.wanted and size <= REFINED_AT_MOST) or (gap > CLOSE and options.gap is None and size <= REFINED_FREELY)
+
+
+def _refined(formulation: Formulation, options: Options | None, left: Callable[[], float | None]) -> Proof | Status:
+    """The exact optimum of a program of Fractions, or why there is none."""
+    try:
+        program = formulation.program if options is not None else formulation.program.listed()
+        result = highs.solve(program, Options(time_limit=left()))
+        if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+            return result.status
+        return refinement.solve_exactly(program, result, left())
+    except SolverError:
+        return Status.FAILED
 
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:

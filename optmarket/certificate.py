@@ -190,6 +190,53 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
     return Vertex(x, multipliers, reduced, infeasible, unpriced)
 
 
+def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArray:
+    """How a basic variable or row activity moves with each one that is not basic: a row of the simplex tableau.
+
+    Parameters
+    ----------
+    rows : Rows
+        Of Fractions, in the basis' order.
+    basis : Basis
+    which : int
+        The basic variable, or `columns` plus the number of the basic row.
+    columns : int
+        Of the program.
+
+    Returns
+    -------
+    object array of Fraction, shape (columns + rows,)
+        0 for what is basic.
+
+    Raises
+    ------
+    SolverError
+        If the basis is singular.
+    """
+    basic, tight = np.flatnonzero(basis.columns == 0), np.flatnonzero(basis.rows != 0)
+    place = {int(column): k for k, column in enumerate(basic)}
+    change = np.full(columns + len(rows), Fraction(0), dtype=object)
+    right = [Fraction(0)] * len(basic)
+    if which < columns:
+        right[place[which]] = Fraction(1)
+    else:
+        own = rows.take(np.array([which - columns]))
+        change[own.index] = own.value
+        for column, value in zip(own.index, own.value, strict=True):
+            if int(column) in place:
+                right[place[int(column)]] = value
+    listed = rows.take(tight)
+    transposed: list[dict[int, Fraction]] = [{} for _ in basic]
+    for row, column, value in zip(listed.owner(), listed.index, listed.value, strict=True):
+        if int(column) in place:
+            transposed[place[int(column)]][int(row)] = value
+    weight = _solve(transposed, right)
+    np.subtract.at(change, listed.index, listed.value * weight[listed.owner()])
+    change[columns + tight] = weight
+    change[basic] = Fraction(0)
+    return change
+
+
 def prove(program: LinearProgram, rows: Rows, found: Vertex) -> Proof:
     """Check a vertex exactly: feasible for every row of the program and its families, its value equal to its dual bound.
 

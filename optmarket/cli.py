@@ -375,6 +375,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a title in letters the terminal has not is no reason to fail
+    terminal.silence_libraries()
     try:
         app(prog_name="optmarket")
     except SystemExit as stop:

@@ -6,6 +6,7 @@ leaves this module are a point, multipliers and a basis, and `optmarket.certific
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -21,11 +22,12 @@ import numpy as np
 from optmarket.certificate import Basis, safe_bound
 from optmarket.errors import SolverError
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
-from optmarket.solution import BlockReport, Options, Progress, Status
+from optmarket.solution import BlockReport, Options, Progress, Status, relative_gap
 
 FEASIBILITY = 1e-9
 ACCEPTED = 1e-6
-VERSION = highspy.Highs().version()
+LISTABLE = 5_000_000  # non-zeros of a program with all rows listed, which the solver takes in some seconds
+VERSION = f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
 STATUS = {
     highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,
@@ -63,6 +65,8 @@ class LpResult:
     rounds, iterations : int
     violation : float
         Largest violation of a row at `x`.
+    stalled : bool
+        Whether it was given up since nothing moved any more, though rows still fail: see `solve`.
     """
 
     status: Status
@@ -75,6 +79,7 @@ class LpResult:
     rounds: int
     iterations: int
     violation: float
+    stalled: bool = False
 
     def run(self, seconds: float, columns: int) -> dict[str, Any]:
         """What an answer says of the solve itself."""
@@ -108,17 +113,32 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+class _SilentHighs(highspy.Highs):
+    """A HiGHS that writes nothing, neither while it is made nor later.
+
+    Registering its callbacks is the first thing highspy does with a new solver, within the constructor, and the first thing
+    for which HiGHS 1.16 writes its banner to stdout. The option is set before that: HiGHS logs nothing for setting options.
+    """
+
+    def __init__(self) -> None:
+        highspy.Highs.__init__(self)
+
+    def enableCallbacks(self) -> None:
+        Session.must(self.setOptionValue("output_flag", False), "setting output_flag")
+        highspy.Highs.enableCallbacks(self)
+
+
 class Session:
     """One HiGHS model that only grows, for the modules that speak to the solver."""
 
     def __init__(self, program: LinearProgram, rows: Rows, options: Options, settings: Mapping[str, Any] | None = None) -> None:
-        self.highs = highspy.Highs()
+        self.highs = _SilentHighs()
         self.threads = min(options.threads, os.cpu_count() or 1)
         ours = {
-            "output_flag": False,
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
             "small_matrix_value": 1e-12,  # the least there is: smaller coefficients the solver drops
+            "large_matrix_value": 1e200,  # larger ones it refuses: 1e15 unless told otherwise
             "threads": self.threads,
         }
         for name, value in {**ours, **(settings or {})}.items():
@@ -241,8 +261,8 @@ def solve(
     options: Options | None = None,
     *,
     incumbent: Callable[[FloatArray], float] | None = None,
-    unit: float = 1.0,
     settings: Mapping[str, Any] | None = None,
+    patience: int | None = None,
 ) -> LpResult:
     """Solve a linear program.
 
@@ -255,10 +275,12 @@ def solve(
     incumbent : callable, optional
         Maps a point to the value of some feasible solution near it: with ``options.gap`` the solve stops when it comes that
         close to the bound.
-    unit : float
-        The gap is relative to max(unit, abs(bound)).
     settings : mapping, optional
         Of the solver, by its own names, for programs it does better on with them.
+    patience : int, optional
+        Rounds after which separating the families' rows is given up, with `LpResult.stalled`, if since as many rounds neither
+        the bound nor the incumbent has come closer to the other by a tenth of what was between them, and listing all rows is
+        possible within `LISTABLE` non-zeros.
 
     Returns
     -------
@@ -282,6 +304,8 @@ def solve(
     violation = 0.0
     worst = dict.fromkeys(families, 0.0)
     rounds = iterations = 0
+    stalled, gaps = False, [math.inf]
+    listable = patience is not None and program.size(listed=True)[2] <= LISTABLE
     while True:
         listed = Rows.join(rows for _, rows in order)
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
@@ -318,10 +342,14 @@ def solve(
                 options.progress(Progress(rounds, len(listed), program.unit * bound, program.unit * violation, seconds))
             if not found:
                 break
-            if options.gap is not None and incumbent is not None:
+            if incumbent is not None and (options.gap is not None or listable):
                 value = incumbent(x)
-                if abs(bound - value) <= options.gap * max(unit, abs(bound)):
+                if options.gap is not None and relative_gap(min(bound, value), max(bound, value)) <= options.gap:
                     break
+                gaps.append(abs(bound - value))
+            if listable and patience is not None and rounds > patience and gaps[-1] > 0.9 * gaps[-1 - patience]:
+                stalled = True
+                break
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
             break
@@ -338,7 +366,7 @@ def solve(
     if status is Status.FAILED or (status is Status.OPTIMAL and violation > ACCEPTED):
         status = Status.GAP
     multipliers = np.concatenate([multipliers, np.zeros(len(listed) - len(multipliers))])
-    return LpResult(status, x, listed, multipliers, bound, basis, blocks, rounds, iterations, violation)
+    return LpResult(status, x, listed, multipliers, bound, basis, blocks, rounds, iterations, violation, stalled)
 
 
 def _blocks(order: list[tuple[str, Rows]], x: FloatArray | None, worst: dict[str, float]) -> dict[str, BlockReport]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -32,7 +32,7 @@ from optmarket.files import read_text
 from optmarket.numbers import PositiveExact, exact, shown, to_one
 from optmarket.solution import FORMAT, Claim
 
-_EXACT_TOLERANCE = 1e-9
+WORTH_A_NOTE = Fraction(1, 10**12)  # below this it is the rounding of doubles that a program wrote
 KINDS = ("analytic", "exact", "proved", "bound", "numerical", "published", "neural")  # how a value may be known
 _ROUNDED = {"numerical", "published", "neural"}  # kinds of values that are known to the digits written only
 
@@ -150,9 +150,9 @@ class _Expect(BaseModel):
             says=self.says,
         )
 
-    def _default_tolerance(self) -> float:
+    def _default_tolerance(self) -> float | None:
         if self.kind not in _ROUNDED or "/" in self.value or self.value.lstrip("+-").isdigit():
-            return _EXACT_TOLERANCE
+            return None
         exponent = int(Decimal(self.value).as_tuple().exponent)
         return float(f"5e{min(exponent, 300) - 1}")  # half a unit of the last digit; a zero may carry any exponent
 
@@ -241,15 +241,15 @@ def validate(model: type[BaseModel], raw: Mapping[str, Any], file: str | None, f
     InstanceError
         As `read`.
     """
-    notes: list[str] = []
+    missed: dict[str, list[Fraction]] = {}
     try:
-        params = model.model_validate(raw, context={"folder": folder, "notes": notes})
+        params = model.model_validate(raw, context={"folder": folder, "missed": missed})
     except ValidationError as error:
         raise translate(error, model, file=file, prefix="params") from error
     except OptmarketError as error:  # a validator that knows the field better than pydantic does
         error.file = error.file or file
         raise
-    return params, tuple(dict.fromkeys(notes))
+    return params, _divided(missed)
 
 
 def weights_to_one(types: tuple[_Type, ...] | None, info: ValidationInfo) -> tuple[_Type, ...] | None:
@@ -262,17 +262,39 @@ def weights_to_one(types: tuple[_Type, ...] | None, info: ValidationInfo) -> tup
     """
     if types is None:
         return None
-    values, said = to_one([buyer.weight for buyer in types], "weights")
-    if said is None:
+    values, missed = to_one([buyer.weight for buyer in types], "weights")
+    if not missed:
         return types
-    note(info, said)
+    divided(info, "weights", missed)
     return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
 
 
-def note(info: ValidationInfo, text: str) -> None:
-    """Say something about the input from inside a validator, without failing; it ends up in `Instance.notes`."""
-    if info.context and "notes" in info.context:
-        info.context["notes"].append(text)
+def divided(info: ValidationInfo, what: str, missed: Fraction) -> None:
+    """Say from inside a validator that numbers were divided by their sum, which was not quite one.
+
+    All a file has of it becomes one of its `Instance.notes`.
+
+    Parameters
+    ----------
+    info : ValidationInfo
+    what : str
+        Which numbers, in the plural: ``weights``.
+    missed : Fraction
+        By how much they missed the sum one, as `optmarket.numbers.to_one` gives it.
+    """
+    if info.context and "missed" in info.context:
+        info.context["missed"].setdefault(what, []).append(missed)
+
+
+def _divided(missed: Mapping[str, Sequence[Fraction]]) -> tuple[str, ...]:
+    """What is said of numbers divided by their sum: one line, and none where only the rounding of doubles was missing."""
+    told = {what: largest for what, distances in missed.items() if (largest := max(distances)) >= WORTH_A_NOTE}
+    if not told:
+        return ()
+    several = len({distance for distances in missed.values() for distance in distances if distance >= WORTH_A_NOTE}) > 1
+    # the distance is said, not the sum: 12 digits of the sum may read 1
+    distance = f"{'at most ' if several else ''}{float(max(told.values())):.3g}"
+    return (f"{' and '.join(told)} miss the sum 1 by {distance}; divided by their sum",)
 
 
 def canonical(model: str, params: BaseModel) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from optmarket.instance import Instance, canonical
 from optmarket.numbers import exact
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Claim, Solution, Status
+from optmarket.solution import DEFAULT_GAP, Audit, Claim, Solution, Status
 
 DIGITS = 6
 VALUE_DIGITS = 9
@@ -81,22 +81,21 @@ def audit(title: str, found: Audit, width: int) -> Group:
 
 def verdict(found: Audit) -> Text:
     """In words, whether a mechanism holds."""
-    tolerance = AUDIT_TOLERANCE * found.unit
     if not found.violations:
         return Text("holds: buyers choose for themselves, ties for the seller, so that nothing can be violated")
     if found.good:
         words = [_GAINS.get(name) for name in found.violations]
         if None in words:
-            return Text(f"holds: no violation exceeds {number(tolerance)} payoff units", style="green")
+            return Text(f"holds: no violation exceeds the tolerance of {found.tolerance}", style="green")
         return Text(f"holds: no type gains by {_listed(str(word) for word in words)}", style="green")
     gains, others = [], []
     for name, value in found.violations.items():
-        if value > tolerance and name in _GAINS:
+        if found.exceeds(name) and name in _GAINS:
             gains.append(f"{number(value, 3)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
-        elif value > tolerance:
+        elif found.exceeds(name):
             others.append(f"{name.replace('-', ' ')} {number(value, 3)}")
     said = ", ".join([f"a type gains {gains[0]}", *gains[1:], *others] if gains else others)
-    return Text(f"does not hold: {said} (payoff units; the tolerance is {number(tolerance)})", style="bold red")
+    return Text(f"does not hold: {said} (payoff units; the tolerance is {found.tolerance})", style="bold red")
 
 
 def outcome(claim: Claim, found: Solution) -> str:
@@ -243,9 +242,8 @@ def _quantities(found: Solution) -> Table:
 def _interval(found: Solution) -> str:
     if found.exact is not None:
         fraction = str(found.exact)
-        return (
-            f"= {fraction}" if len(fraction) <= LONGEST_EXACT else f"= a fraction of {len(fraction)} characters (--json has it)"
-        )
+        short = fraction if len(fraction) <= LONGEST_EXACT else f"a fraction of {len(fraction)} characters (--json has it)"
+        return f"= {short}, ties going to the seller"
     lower, upper = found.certificate.lower, found.certificate.upper
     text = f"between {_rounded(lower, ROUND_FLOOR)} and {_rounded(upper, ROUND_CEILING)}"
     if _proved(found) or not 0 <= lower < upper:
@@ -283,7 +281,7 @@ def _standing(claim: Claim, best: str) -> str:
         if claim.met:
             return f"printed {claim.value}, true {number(claim.true)}: {known}"
         return f"printed {claim.value}, true {number(claim.true)}: holds, but counts as {known}"
-    holds = claim.error <= claim.tolerance
+    holds = claim.error <= (claim.tolerance or 0.0)
     if claim.relation == "eq":
         words = "agrees" if holds else f"differs by {number(claim.error, 3)}"
     else:
@@ -311,10 +309,9 @@ def _audit_line(found: Solution) -> Text:
     violations = [f"{name.replace('-', ' ')} {number(value, 3, zero=zero)}" for name, value in found.audit.violations.items()]
     line = Text("   ".join(violations) or "nothing that could be violated")
     if not found.audit.good:
-        line.append(f"   NOT MET: above the tolerance of {number(AUDIT_TOLERANCE * found.audit.unit)}", style="bold red")
-    recomputed = found.audit.quantities.get(found.objective, found.value)
-    if abs(recomputed - found.value) > AUDIT_TOLERANCE * found.audit.unit:
-        line.append(f"   NOT MET: recomputed {found.objective} is {number(recomputed, VALUE_DIGITS)}", style="bold red")
+        line.append(f"   NOT MET: above the tolerance of {found.audit.tolerance}", style="bold red")
+    for words in found.contradictions:
+        line.append(f"   NOT MET: {words}", style="bold red")
     return line
 
 

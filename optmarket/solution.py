@@ -165,23 +165,38 @@ class Certificate:
 class Audit:
     """What a mechanism does, recomputed from the market's primitives with numpy alone.
 
-    ``violations`` are at least 0 and in payoff units: the largest gain of a type of positive weight. ``unit`` is the market's
-    payoff scale, to which they compare.
+    ``violations`` are at least 0 and in payoff units: the largest gain of a type of positive weight. ``relative``, where a market
+    gives it, is the same measured for each type by what is at stake for that type, so that large payoffs of one type excuse
+    nothing of another's. ``unit`` is the market's payoff scale, to which violations compare where there is no ``relative``.
     """
 
     quantities: Mapping[str, float]
     violations: Mapping[str, float]
     unit: float = 1.0
+    relative: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def worst(self) -> float:
         """The largest violation, 0 if there is none."""
         return max(self.violations.values(), default=0.0)
 
+    def exceeds(self, name: str) -> bool:
+        """Whether a violation is more than `AUDIT_TOLERANCE` of what is at stake for the type, or of the payoff scale."""
+        if name in self.relative:
+            return not self.relative[name] <= AUDIT_TOLERANCE
+        return not self.violations[name] <= AUDIT_TOLERANCE * self.unit
+
     @property
     def good(self) -> bool:
-        """Whether no violation exceeds `AUDIT_TOLERANCE` units."""
-        return self.worst <= AUDIT_TOLERANCE * self.unit
+        """Whether no violation exceeds its tolerance."""
+        return not any(self.exceeds(name) for name in self.violations)
+
+    @property
+    def tolerance(self) -> str:
+        """The tolerance of violations in words."""
+        if self.relative:
+            return f"{AUDIT_TOLERANCE:g} of what is at stake for a type"
+        return f"{AUDIT_TOLERANCE * self.unit:g}"
 
 
 @dataclass(frozen=True)
@@ -193,8 +208,8 @@ class Claim:
     quantity, value, relation, kind, source
         As in an instance's ``[[expect]]``; ``value`` as written. ``relation``: ``eq`` (the truth is the value), ``lower``
         (the truth is at least the value), ``upper`` (at most).
-    tolerance : float
-        Absolute.
+    tolerance : float, optional
+        Absolute. Without it numbers agree that differ by at most 1e-9 of the larger of the value and the objective.
     claim, verdict : str, optional
         The claim's number in the project's list, and what is known of it. A claim whose verdict is ``wrong`` or ``misprint``
         is expected not to hold.
@@ -213,7 +228,7 @@ class Claim:
     relation: str = "eq"
     kind: str = "analytic"
     source: str = ""
-    tolerance: float = 1e-9
+    tolerance: float | None = None
     claim: str | None = None
     verdict: str | None = None
     says: str | None = None
@@ -294,14 +309,40 @@ class Solution:
 
     @property
     def good(self) -> bool:
-        """Optimal, audited within tolerance, and no binding claim unmet."""
-        recomputed = self.audit.quantities[self.objective]
+        """Optimal, audited within tolerance, without contradictions, and no binding claim unmet."""
         return (
             self.status is Status.OPTIMAL
             and self.audit.good
-            and abs(recomputed - self.value) <= AUDIT_TOLERANCE * self.audit.unit
+            and not self.contradictions
             and not any(claim.met is False for claim in self.claims if claim.binding)
         )
+
+    @property
+    def contradictions(self) -> tuple[str, ...]:
+        """What the solution says of its objective that cannot all be true, in words; empty for a sound one.
+
+        Numbers count as different beyond `AUDIT_TOLERANCE` of their size, or, near 0, beyond the rounding of the payoffs.
+        """
+        name, value = self.objective, self.value
+        lower, upper = self.certificate.lower, self.certificate.upper
+        recomputed = self.audit.quantities.get(name, value)
+        rounding = 1e-12 * self.audit.unit
+
+        def above(one: float, other: float) -> bool:
+            return one > other and relative_gap(other, one, rounding) > AUDIT_TOLERANCE
+
+        found = []
+        if above(recomputed, value) or above(value, recomputed):
+            found.append(f"recomputed {name} is {recomputed:.9g}, not {value:.9g}")
+        if above(lower, upper):
+            found.append(f"the lower bound {lower:.9g} is above the upper bound {upper:.9g}")
+        if above(lower, value):
+            found.append(f"{name} {value:.9g} is below its own lower bound {lower:.9g}")
+        if above(value, upper):
+            found.append(f"{name} {value:.9g} is above its own upper bound {upper:.9g}")
+        if self.exact is not None and (above(float(self.exact), upper) or above(lower, float(self.exact))):
+            found.append(f"the exact value {float(self.exact):.9g} is outside its own bounds")
+        return tuple(found)
 
     def plot(self) -> Figure:
         """A matplotlib figure of the mechanism; `optmarket.plots.save` writes it.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +28,15 @@ from optmarket.solution import Progress
 CLOSED_PIPE = 141
 WIDTH = 120  # of the page where there is no terminal
 NARROWEST = 40
+
+
+def silence_libraries() -> None:
+    """Let libraries log and warn of nothing on stderr, which is for our own words.
+
+    Python's own ways to ask for warnings, ``-W`` and ``PYTHONWARNINGS``, still show them.
+    """
+    logging.basicConfig(handlers=[logging.NullHandler()])  # without any handler logging falls back to stderr
+    warnings.filterwarnings("ignore", append=True)
 
 
 def show(what: RenderableType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -16,9 +16,22 @@ from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.files import read_json
 from optmarket.instance import KINDS, Instance
 from optmarket.numbers import exact
-from optmarket.solution import DEFAULT_GAP, FORMAT, VERSION, Answer, Audit, Claim, Options, Progress, Solution, Status
+from optmarket.solution import (
+    DEFAULT_GAP,
+    FORMAT,
+    VERSION,
+    Answer,
+    Audit,
+    Claim,
+    Options,
+    Progress,
+    Solution,
+    Status,
+    relative_gap,
+)
 
 SAME = 1e-9
+PROVED = frozenset({"analytic", "exact", "proved"})
 _MECHANISM_HEADER = {"format", "model", "title", "instance", "source", "stated"}
 
 
@@ -88,7 +101,9 @@ def solve(
         error.file = error.file or case.file
         raise
     audited = spec.audit(case.params, answer.mechanism)
-    known = [*case.expect, *spec.theory(case.params)]
+    theory = spec.theory(case.params)
+    claims = tuple(decide(claim, answer, spec.objective) for claim in [*case.expect, *theory])
+    below = _below_a_bound(claims[len(case.expect) :], answer, spec.objective)
     return Solution(
         instance={
             "slug": case.slug,
@@ -97,17 +112,17 @@ def solve(
         },
         model=case.model,
         title=case.title,
-        status=answer.status,
+        status=Status.FAILED if below and answer.status in {Status.OPTIMAL, Status.GAP} else answer.status,
         objective=spec.objective,
         value=answer.quantities[spec.objective],
         quantities=answer.quantities,
         certificate=answer.certificate,
         audit=audited,
-        claims=tuple(decide(claim, answer, spec.objective, audited.unit) for claim in known),
+        claims=claims,
         mechanism=answer.mechanism,
         tables=spec.tables(case.params, answer.mechanism),
         exact=answer.exact,
-        notes=(*case.notes, *answer.notes),
+        notes=(*case.notes, *answer.notes, *below),
         run={"optmarket": VERSION, "asked": options.asked(), "method": answer.method, **answer.run},
         _draw=partial(spec.plot, case.params),
     )
@@ -126,15 +141,31 @@ def check_method(case: Instance, method: str) -> None:
         raise ModelError(f"there is no method {method!r} for {case.model}; its methods are {', '.join(methods)}", file=case.file)
 
 
-def decide(claim: Claim, answer: Answer, objective: str, unit: float) -> Claim:
+def _below_a_bound(claims: Sequence[Claim], answer: Answer, objective: str) -> tuple[str, ...]:
+    """In words, each proved lower bound on the objective that the mechanism found does not reach: none, or something is wrong."""
+    value = answer.quantities[objective]
+    found = []
+    for claim in claims:
+        if claim.quantity != objective or claim.relation != "lower" or claim.kind not in PROVED:
+            continue
+        stated = float(exact(claim.value))
+        if value < stated and relative_gap(value, stated) > DEFAULT_GAP:
+            found.append(
+                f"{objective} {value:.9g} is below {stated:.9g}, which is certain ({claim.source}): the solve has failed"
+            )
+    return tuple(found)
+
+
+def decide(claim: Claim, answer: Answer, objective: str) -> Claim:
     """Hold a claim against an answer: by how much it fails, and whether that is as its verdict says.
 
     A claim about the objective is contradicted by the bounds on it, and an equality confirmed only by the proved value itself,
     however wide the bounds; any other claim is held against the mechanism found, which counts only where the optimum is
-    proved. What is neither contradicted nor confirmed stays open. Numbers closer than 1e-9 payoff units are the same whatever
-    the claim's tolerance.
+    proved. What is neither contradicted nor confirmed stays open. Numbers are the same whatever the claim's tolerance that
+    differ by at most 1e-9 of the larger of the stated value and the objective.
     """
-    tolerance = max(claim.tolerance, SAME * unit)
+    same = SAME * max(abs(float(exact(claim.value))), abs(answer.quantities[objective]))
+    tolerance = max(claim.tolerance or 0.0, same)
     if claim.quantity not in answer.quantities:  # one that the market reports of other instances only
         return replace(claim, tolerance=tolerance)
     true, stated = answer.quantities[claim.quantity], float(exact(claim.value))

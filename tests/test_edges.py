@@ -103,12 +103,12 @@ def test_right_claims_are_met_at_any_scale() -> None:
 
 def test_a_wide_interval_confirms_no_equality() -> None:
     answer = Answer(Status.OPTIMAL, {}, {"revenue": 0.1}, Certificate(0.1, 0.1 + 5e-7, 5e-7))
-    stated = {"0.1": True, "0.1000000005": True, "0.1000004": None, "0.100001": False, "0.09999": False}
+    stated = {"0.1": True, "0.10000000005": True, "0.1000004": None, "0.100001": False, "0.09999": False}
     for value, met in stated.items():
-        assert decide(Claim("revenue", value), answer, "revenue", 1.0).met is met
-    assert decide(Claim("revenue", "0.09", "lower"), answer, "revenue", 1.0).met is True
-    assert decide(Claim("revenue", "0.1000004", "upper"), answer, "revenue", 1.0).met is None
-    assert decide(Claim("revenue", "0.2", verdict="wrong"), answer, "revenue", 1.0).met is True
+        assert decide(Claim("revenue", value), answer, "revenue").met is met
+    assert decide(Claim("revenue", "0.09", "lower"), answer, "revenue").met is True
+    assert decide(Claim("revenue", "0.1000004", "upper"), answer, "revenue").met is None
+    assert decide(Claim("revenue", "0.2", verdict="wrong"), answer, "revenue").met is True
 
 
 def test_numbers_that_floats_cannot_hold_side_by_side_are_refused() -> None:

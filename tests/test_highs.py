@@ -549,3 +549,8 @@ def test_a_program_too_large_is_refused_before_it_is_built(monkeypatch: pytest.M
 
 def test_the_memory_limit_is_this_machines() -> None:
     assert 2**28 <= program.memory_limit() <= 2**50
+
+
+def test_the_version_stated_is_the_solvers_own() -> None:
+    made = ANSWERED[0].build()
+    assert highs.Session(made, Rows.join([]), Options()).highs.version() == highs.VERSION

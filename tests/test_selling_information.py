@@ -78,7 +78,7 @@ def revenue_against(case: Case, deviations: Deviations) -> Fraction:
     program = model.program(case.params(), exact=True, deviations=deviations)
     proof = refinement.solve_exactly(program, highs.solve(program))
     assert isinstance(proof, Proof)
-    return proof.value * Market.of(case.params()).scale
+    return proof.value * Fraction(program.unit)
 
 
 def shares(counts: Any) -> list[Fraction]:
