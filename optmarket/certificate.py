@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -125,19 +127,43 @@ class Vertex:
 
     Attributes
     ----------
+    program : LinearProgram
+    rows : Rows
+        The listed ones.
     x : object array of Fraction, shape (columns,)
+    activity : object array of Fraction, shape (rows,)
+        Of the listed rows.
     multipliers : object array of Fraction, shape (rows,)
     reduced : object array of Fraction, shape (columns,)
         Objective less multipliers times rows.
-    infeasible, unpriced : Fraction
-        The largest violation of a box or listed row, and of the sign of a multiplier or reduced cost; 0 at an optimum.
     """
 
+    program: LinearProgram
+    rows: Rows
     x: NumberArray
+    activity: NumberArray
     multipliers: NumberArray
     reduced: NumberArray
-    infeasible: Fraction
-    unpriced: Fraction
+
+    @cached_property
+    def infeasible(self) -> Fraction:
+        """The largest violation of a box or listed row; 0 at an optimum."""
+        program, rows = self.program, self.rows
+        wrong = program.lower - self.x, self.x - program.upper, rows.lower - self.activity, self.activity - rows.upper
+        worst: Fraction = max(itertools.chain([Fraction(0)], *wrong))
+        return worst
+
+    @cached_property
+    def unpriced(self) -> Fraction:
+        """The largest violation of the sign of a multiplier or reduced cost; 0 at an optimum."""
+        program, rows = self.program, self.rows
+        # at its lower bound a column or row may not want to go up, at its upper bound not down
+        sign = 1 if program.sense == "max" else -1
+        wants_up = sign * np.concatenate([self.reduced, self.multipliers])
+        at_lower = np.concatenate([self.x <= program.lower, self.activity <= rows.lower])
+        at_upper = np.concatenate([self.x >= program.upper, self.activity >= rows.upper])
+        worst: Fraction = max(itertools.chain([Fraction(0)], wants_up[~at_upper], -wants_up[~at_lower]))
+        return worst
 
 
 def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
@@ -179,15 +205,9 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
     multipliers[tight] = _solve(transposed, list(objective[basic]))
 
     reduced = objective.copy()
-    np.subtract.at(reduced, rows.index, rows.value * multipliers[rows.owner()])
-    infeasible = max([*(lower - x), *(x - upper), *rows.violation(x), Fraction(0)])
-    # at its lower bound a column or row may not want to go up, at its upper bound not down
-    sign = 1 if program.sense == "max" else -1
-    wants_up = sign * np.concatenate([reduced, multipliers])
-    at_lower = np.concatenate([x <= lower, rows.activity(x) <= rows.lower])
-    at_upper = np.concatenate([x >= upper, rows.activity(x) >= rows.upper])
-    unpriced = max([*wants_up[~at_upper], *-wants_up[~at_lower], Fraction(0)])
-    return Vertex(x, multipliers, reduced, infeasible, unpriced)
+    priced = rows.take(tight)
+    np.subtract.at(reduced, priced.index, priced.value * multipliers[tight][priced.owner()])
+    return Vertex(program, rows, x, rows.activity(x), multipliers, reduced)
 
 
 def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArray:

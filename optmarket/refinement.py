@@ -5,6 +5,7 @@ Where the solver does not see it even so, a dual simplex method in rationals goe
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from dataclasses import replace
@@ -161,7 +162,7 @@ def _dual_feasible(program: LinearProgram, basis: Basis, found: Vertex) -> Basis
 
 def _leaving(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, *, by_index: bool) -> tuple[int, int] | None:
     """The basic variable or row that fails its bounds most, or the first that does, and the bound it goes to; None if none."""
-    value = np.concatenate([found.x, rows.activity(found.x)])
+    value = np.concatenate([found.x, found.activity])
     lower, upper = np.concatenate([program.lower, rows.lower]), np.concatenate([program.upper, rows.upper])
     below, above = lower - value, value - upper
     wrong = np.maximum(below, above)
@@ -213,11 +214,12 @@ def _without_implied(program: LinearProgram, rows: Rows, found: Vertex) -> Verte
 
 def _refined(program: LinearProgram, rows: Rows, found: Vertex, basis: Basis) -> Basis:
     """The solver's basis for the program shifted to a vertex and magnified; rows become columns, so that they carry prices."""
-    infeasible = max(found.infeasible, *rows.violation(found.x))
+    activity = rows.activity(found.x)
+    wrong = program.lower - found.x, found.x - program.upper, rows.lower - activity, activity - rows.upper
+    infeasible = max([*itertools.chain(*wrong), Fraction(0)])
     grow = 2.0 ** _magnification(infeasible)
     price = 2.0 ** _magnification(found.unpriced)
     multipliers = np.concatenate([found.multipliers, np.full(len(rows) - len(found.multipliers), Fraction(0), dtype=object)])
-    activity = rows.activity(found.x)
     shifted = LinearProgram(program.sense)
     columns = shifted.add_variables(
         "point and activity",
