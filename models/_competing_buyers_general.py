@@ -135,9 +135,9 @@ def unit_of(market: Market) -> Fraction:
 
 
 def own_unit(kind: Kind) -> NumberArray:
-    """What payments of each report are measured in, shape (K,): the largest value of those who make it, 1 if they value nothing."""
+    """What payments of each report are measured in, shape (K,): the largest value of those who make it, 1 if that is 0."""
     worth = np.maximum.reduceat(kind.value, np.searchsorted(kind.report, np.arange(kind.reports)))
-    return np.asarray(np.where(worth > 0, worth, Fraction(1)))
+    return np.array([each or Fraction(1) for each in worth], dtype=object)
 
 
 def _size(market: Market, groups: Groups) -> tuple[int, int, int]:
@@ -258,10 +258,11 @@ def sums(total: IntArray, parts: Sequence[tuple[IntArray, NumberArray]], one: An
 def _payoffs(market: Market, kind: Kind, number: Any) -> tuple[FloatArray, NumberArray, NumberArray, NumberArray, NumberArray]:
     """Where a buyer's types are, and their gain, cost, outside option and price, as `Side` takes them."""
     some = kind.value > 0
-    worth = np.where(some, kind.value, Fraction(1))
-    gain = np.where(some[:, None], kind.belief, Fraction(0))
-    cost = market.share * (gain if market.own else np.where(some, Fraction(1), Fraction(0))[:, None])
-    outside = np.where(some, kind.belief.max(axis=1) - market.externality, Fraction(0))
+    one = np.array([Fraction(int(positive)) for positive in some], dtype=object)
+    worth = kind.value + 1 - one
+    gain = one[:, None] * kind.belief
+    cost = market.share * (gain if market.own else one[:, None])
+    outside = one * (kind.belief.max(axis=1) - market.externality)
     where = floats(kind.value[:, None] * kind.belief / market.scale)
     return where, number(gain), number(cost), number(outside), number(own_unit(kind) / worth[:, None])
 

@@ -69,8 +69,7 @@ class Side:
         disobedience : array of int, shape (N, M)
             The action taken after each recommendation.
         """
-        count, states = disobedience.shape
-        act = np.arange(states)
+        act = np.arange(disobedience.shape[1])
         cost, own = self.cost[buyer], self.report[buyer]
         owed, paid = (self.price[buyer, made][:, None] for made in (own, report))
 

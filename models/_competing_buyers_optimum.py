@@ -117,8 +117,8 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     """The optimum of a continuum of values by virtual values.
 
     The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 8e-8 of
-    it, or for about 4,000; of three and more buyers about 4,000 for all kinds together. What it earns is computed from the mechanism
-    itself, apart from the bounds: it is a bound from below, and an error where it exceeds the one from above.
+    it, or for about 4,000; of three and more buyers about 4,000 for all kinds together. What it earns is computed from the
+    mechanism itself, apart from the bounds: it is a bound from below, and an error where it exceeds the one from above.
 
     Parameters
     ----------

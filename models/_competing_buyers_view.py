@@ -118,8 +118,8 @@ class View:
         nothing = (self.value == 0) & (made[self.report] > 0)
         if nothing.any():
             some = float(self.stake.max())
-            share = replace(self, value=np.ones(len(self.value)), stake=np.ones(len(self.value)), endless=False)
-            chance = share._largest(np.flatnonzero(nothing))["disobey"][1]
+            unit = replace(self, value=np.ones(len(self.value)), stake=np.ones(len(self.value)), endless=False)
+            chance = unit._largest(np.flatnonzero(nothing))["disobey"][1]
             if chance > AUDIT_TOLERANCE:
                 found["disobey-without-value"] = chance * some, chance
         return found

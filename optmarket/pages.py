@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import json
+import math
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from numbers import Integral, Real
@@ -75,9 +74,7 @@ def audit(title: str, found: Audit, width: int) -> Group:
     for name, value in found.quantities.items():
         numbers.add_row(plain(name), number(value, zero=_noise(found)))
     for position, (name, value) in enumerate(found.violations.items()):
-        numbers.add_row(
-            "" if position else "violations", Text(f"{name.replace('-', ' ')} {_gain(value, zero=_noise(found))}")
-        )
+        numbers.add_row("" if position else "violations", Text(f"{name.replace('-', ' ')} {_gain(value, zero=_noise(found))}"))
     notes = [Text(f"note: {note}") for note in found.notes]
     return Group(_head(title, "", width), numbers, verdict(found), *notes)
 
