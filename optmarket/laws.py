@@ -148,6 +148,13 @@ class Smooth:
             left, right = np.where(enough, left, middle), np.where(enough, middle, right)
         return [exact(float(x)) for x in right]
 
+    def tails(self, levels: FloatArray) -> FloatArray:
+        """Quantiles of each part at some levels, from below and from above, in floats: where the mass lies, of any order."""
+        each = [
+            _ppf(law, levels, float(low), float(high), upper=upper) for _, law, low, high in self.parts for upper in (False, True)
+        ]
+        return np.concatenate(each)
+
     def cells(self, edges: Sequence[Fraction]) -> list[tuple[Fraction, Fraction]]:
         """Mass and first moment between consecutive edges."""
         points = np.array(edges, dtype=float)
