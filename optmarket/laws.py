@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from optmarket.errors import ModelError
 from optmarket.numbers import exact, floats
 from optmarket.program import FloatArray
 
@@ -23,6 +24,7 @@ CHECK = np.polynomial.legendre.leggauss(48)
 SAME_INTEGRAL = 1e-12
 ROUNDING = 4e-16  # of a distribution function
 NEGLIGIBLE = 1e-15  # of a moment
+MOST_PIECES = 1024  # open at once while a moment is integrated; distributions that integrate open some thirty
 TAIL = np.array([1e-18, 1e-14, 1e-10, 1e-7, 1e-5, 1e-3, 1e-2, 0.05, 0.2, 0.35, 0.5])
 LONG_TAIL = np.concatenate([[1e-300, 1e-150, 1e-75, 1e-40, 1e-25], TAIL])
 
@@ -163,7 +165,13 @@ class Smooth:
         # a narrow peak lies between the nodes of a wide cell: so cells are cut where the parts have their mass
         fine = np.unique(np.concatenate([points, np.clip(self.joints, points[0], points[-1])]))
         low, high, largest = fine[:-1], fine[1:], 0.0
+        most = max(MOST_PIECES, 8 * len(points))
         while len(low):
+            if len(low) > most:
+                raise ModelError(
+                    "has a distribution whose mass floats cannot integrate: its distribution function is too steep, or computed "
+                    "with too few correct digits; move its parameters nearer to 1, or give it as cdf"
+                )
             # by parts, as a density may be infinite where a distribution function is not: integrals of Pr(x < X <= high)
             area, checked = (self._area(low, high, nodes) for nodes in (NODES, CHECK))
             here, wrong = self.between(low, high), np.abs(area - checked)

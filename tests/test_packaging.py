@@ -31,7 +31,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 # A module may import from its own row and the rows above it, and nowhere in a circle.
 LAYERS = (
-    {"errors"},
+    {"errors", "startup", "text"},
     {"numbers"},
     {"faults", "files", "program"},
     {"laws"},
