@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationInfo, fi
 
 from optmarket.distributions import Distribution, Grid, NumberOrDistribution, discretised
 from optmarket.errors import InstanceError
-from optmarket.instance import note, weights_to_one
+from optmarket.instance import divided, weights_to_one
 from optmarket.laws import Smooth
 from optmarket.numbers import NonnegativeExact, floats, shown, sized, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
@@ -27,9 +27,9 @@ Belief = tuple[NonnegativeExact, ...]
 def _summing_to_one(belief: Belief | None, info: ValidationInfo, what: str) -> Belief | None:
     if belief is None:
         return None
-    values, said = to_one(belief, "its entries")
-    if said:
-        note(info, f"{what}: {said}")
+    values, missed = to_one(belief, "its entries")
+    if missed:
+        divided(info, f"entries of {what}", missed)
     return tuple(values)
 
 
@@ -236,6 +236,8 @@ class Kind:
     report : array of int, shape (T,)
         Which of K reports is meant for each type: its own, unless types are to be treated alike. The two ends of a cell, weighted
         so that their mean is the cell's, stand for all of it: gains from deviations are convex between them.
+    endless : bool
+        Whether the last cell has values without end, of which its upper end is only one.
     """
 
     weight: NumberArray
@@ -243,6 +245,7 @@ class Kind:
     belief: NumberArray
     names: tuple[str, ...]
     report: IntArray
+    endless: bool = False
 
     @classmethod
     def of(cls, buyer: Buyer, prior: Belief | None) -> Kind:
@@ -356,6 +359,11 @@ class Market:
         stake = max(max(kind.value) for kind in self.buyers) if self.stake is None else self.stake
         largest = stake * (1 + self.externality)
         return Fraction(2) ** math.ceil(math.log2(largest)) if largest else Fraction(1)
+
+    @cached_property
+    def least(self) -> float:
+        """The least value above nothing; 1 if there is none."""
+        return min((float(v) for kind in {id(kind): kind for kind in self.buyers}.values() for v in kind.value if v), default=1.0)
 
     @cached_property
     def probability(self) -> FloatArray:

@@ -28,7 +28,7 @@ from pydantic import (
 from optmarket.distributions import Cells, Distribution, Grid, NumberOrDistribution, discretised
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_text, referenced_in
-from optmarket.instance import note, weights_to_one
+from optmarket.instance import divided, weights_to_one
 from optmarket.laws import Smooth
 from optmarket.numbers import Exact, NonnegativeExact, exact, shown, sized, to_one
 from optmarket.simplex import Dirichlet, boxes, lattice
@@ -76,9 +76,9 @@ class BuyerType(BaseModel):
     def _belief_sums_to_one(cls, belief: tuple[Fraction, ...] | None, info: ValidationInfo) -> tuple[Fraction, ...] | None:
         if belief is None:
             return None
-        values, said = to_one(belief, "its entries")
-        if said:
-            note(info, f"belief: {said}")
+        values, missed = to_one(belief, "its entries")
+        if missed:
+            divided(info, "entries of belief", missed)
         return tuple(values)
 
     @field_validator("joint")
@@ -92,9 +92,9 @@ class BuyerType(BaseModel):
         if contexts == 0 or any(len(row) != contexts for row in joint):
             widths = [len(row) for row in joint]
             raise ValueError(f"has rows of {widths} entries; each state's row has one per context, as many as the others")
-        values, said = to_one([entry for row in joint for entry in row], "its entries")
-        if said:
-            note(info, f"joint: {said}")
+        values, missed = to_one([entry for row in joint for entry in row], "its entries")
+        if missed:
+            divided(info, "entries of joint", missed)
         return tuple(tuple(values[k : k + contexts]) for k in range(0, len(values), contexts))
 
     @model_validator(mode="after")
@@ -305,6 +305,11 @@ class Params(BaseModel):
     def on_continuum(self) -> bool:
         """Whether there is a type for every belief of a distribution."""
         return self.continuum is not None
+
+    @property
+    def stands_for_continuum(self) -> bool:
+        """Whether finitely many types stand for a distribution's, so that their optimum is a grid's."""
+        return self.grid is not None
 
     @property
     def continuum(self) -> Literal["segment", "plane", "simplex"] | None:

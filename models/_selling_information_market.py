@@ -143,7 +143,8 @@ class Market:
             0 for the action a type takes in a context without information. Its positive part is at most 1 in all; what a wrong
             action loses may be many times that.
         """
-        without = np.einsum("twk,twa->tka", self.joint, self.payoff).argmax(axis=2)
+        expected = (self.joint[:, :, :, None] * self.payoff[:, :, None, :]).sum(axis=1)
+        without = (expected == expected.max(axis=2, keepdims=True)).argmax(axis=2)
         chosen = np.take_along_axis(self.payoff, without[:, None, :], axis=2)
         beyond = self.payoff[:, :, None, :] - chosen[:, :, :, None]
         return np.asarray(self.joint[:, :, :, None] * beyond / self.stakes[:, None, None, None])
@@ -163,9 +164,9 @@ class Market:
     def full_information(self) -> tuple[Fraction, Fraction]:
         """The best revenue from full information alone, and its price, in payoff units."""
         worth = self.worth[self.active]
-        order = np.argsort(-worth, kind="stable")
-        revenue = worth[order] * np.cumsum(self.weight[self.active][order])
-        best = int(revenue.argmax())
+        order = sorted(range(len(worth)), key=lambda k: -worth[k])
+        revenue = (worth[order] * np.cumsum(self.weight[self.active][order])).tolist()
+        best = revenue.index(max(revenue))
         return revenue[best], worth[order][best]
 
     @cached_property

@@ -64,10 +64,10 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
     def number(values: NumberArray) -> NumberArray:
         if exact:
             return values
-        rounded = floats(values)
-        if np.any((np.abs(rounded) < sys.float_info.min) & (values != 0)):
+        size = np.abs(values)
+        if np.any((size > sys.float_info.max) | ((size < sys.float_info.min) & (size != 0))):
             raise ModelError("spans too many orders of magnitude for floats; leave out what is negligible", field="params")
-        return rounded
+        return floats(values)
 
     one: Any = Fraction(1) if exact else 1.0
     size, unit = _sizes(market, who), power_of_two((market.weight * market.worth)[who].max())
@@ -134,7 +134,7 @@ def _sizes(market: Market, who: IntArray) -> NumberArray:
     """By how much each probability is magnified as a column, shape (T, W, S): 1, or about what a wrong action loses in it."""
     contexts = np.arange(market.profiles.shape[1])
     loss = -market.advantage[who][:, :, contexts, market.profiles].min(axis=3)
-    large = floats(loss) > 2.0**LARGE
+    large = loss > 2**LARGE
     size = np.full(loss.shape, Fraction(1), dtype=object)
     size[large] = [power_of_two(value) for value in loss[large]]
     return size

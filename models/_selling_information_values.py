@@ -21,6 +21,7 @@ from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import Menu, of_cheapest
 from optmarket.models._selling_information_plane import Plane, Sales, revenue_between, roughly, serve
 from optmarket.models._selling_information_relaxation import Bound, Relaxation
+from optmarket.numbers import exact
 from optmarket.program import FloatArray
 from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Progress, Status
 
@@ -251,7 +252,7 @@ def with_buyers(params: Params, mechanism: Mapping[str, Any], menu: pd.DataFrame
     """A menu's table with shares and buyers of the whole plane in place of those of its cells."""
     found = sales(params, mechanism)
     state = params.states[0] if params.states else "state 1"
-    price = np.array([float(item["price"]) for item in mechanism["items"]])
+    price = np.array([float(exact(item["price"])) for item in mechanism["items"]])
     for number, item in enumerate(np.argsort(price, kind="stable"), start=1):
         here = menu["item"] == number
         words = "nobody"

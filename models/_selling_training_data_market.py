@@ -204,6 +204,11 @@ class Params(BaseModel):
         return self.line is not None and self.grid is None
 
     @property
+    def stands_for_continuum(self) -> bool:
+        """Whether finitely many types stand for a continuum, so that their optimum is a grid's."""
+        return self.grid is not None or self.triangle is not None
+
+    @property
     def has_pairs(self) -> bool:
         """Whether every type is a pair of errors."""
         return self.types is None or all(buyer.joint is None for buyer in self.types)

@@ -10,6 +10,7 @@ from optmarket.models import selling_information
 from optmarket.models._selling_training_data_market import Params, Point
 from optmarket.models._selling_training_data_report import on_line, shares_left
 from optmarket.models._selling_training_data_theory import REGIONS, region_map
+from optmarket.numbers import exact, written_floats
 from optmarket.plots import DARK, LIGHT, label, style
 from optmarket.program import FloatArray
 from optmarket.solution import Solution
@@ -131,10 +132,8 @@ def _draw_line(figure: Figure, params: Params, solution: Solution) -> None:
         items = solution.mechanism["items"]
         edges = np.column_stack([served.edges[:-1], served.edges[1:]]).ravel()
         pick = np.repeat(served.item, 2)
-        price = np.array([*(float(item["price"]) for item in items), 0.0])[pick]
-        left = np.array(
-            [*(shares_left(np.array(item["experiment"], dtype=float)) or (np.nan,) * 2 for item in items), (1.0, 1.0)]
-        )[pick]
+        price = np.array([*(float(exact(item["price"])) for item in items), 0.0])[pick]
+        left = np.array([*(shares_left(written_floats(item["experiment"])) or (np.nan,) * 2 for item in items), (1.0, 1.0)])[pick]
         # what it is worth to follow an item, which every buyer on the line does
         beta = float(params.line.m) - float(params.line.k) * edges
         kept = edges + beta - edges * left[:, 0] - beta * left[:, 1] - price

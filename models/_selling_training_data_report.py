@@ -15,6 +15,7 @@ from optmarket.models._selling_training_data_line import Served, serve
 from optmarket.models._selling_training_data_market import HALF, Params, Triangle, measure
 from optmarket.models._selling_training_data_theory import posted_price
 from optmarket.models.selling_information import Market, Menu
+from optmarket.numbers import exact, written_floats
 from optmarket.program import FloatArray
 from optmarket.solution import Audit
 
@@ -26,7 +27,7 @@ _ELSEWHERE = {"revenue-error", "unrestricted-revenue", "loss", "differential-inf
 UNITS = {name: unit for name, unit in selling_information.UNITS.items() if name not in _ELSEWHERE} | {
     **dict.fromkeys(("full-price", "low-price"), "payoff units"),
     **dict.fromkeys(("low-error-1-left", "low-error-2-left", "cutoff"), "probability"),
-    "finer-grid-revenue": "payoff units",
+    **dict.fromkeys(("finer-grid-revenue", "continuum-revenue", "continuum-lower", "continuum-upper"), "payoff units"),
 }
 
 
@@ -114,14 +115,14 @@ def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFra
     types.insert(2, "alpha", [float(alpha) for alpha, _ in errors])
     types.insert(3, "beta", [float(beta) for _, beta in errors])
     menu = found["menu"].drop_duplicates("item")[["item", "kind", "price", "share", "bought by"]].reset_index(drop=True)
-    left = [shares_left(np.array(item["experiment"], dtype=float)) for item in _by_price(mechanism)]
+    left = [shares_left(written_floats(item["experiment"])) for item in _by_price(mechanism)]
     if any(pair is None for pair in left):
         return {"menu": found["menu"], "types": types}
     return {"menu": _with_shares(menu, left), "types": types}
 
 
 def _by_price(mechanism: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return sorted(mechanism["items"], key=lambda item: float(item["price"]))
+    return sorted(mechanism["items"], key=lambda item: float(exact(item["price"])))
 
 
 def _with_shares(menu: pd.DataFrame, left: list[tuple[float, float] | None]) -> pd.DataFrame:
@@ -190,7 +191,7 @@ def finer_revenue(params: Params, mechanism: Mapping[str, Any]) -> float:
 
 def of_items(mechanism: Mapping[str, Any]) -> dict[str, float]:
     """Scalars of a menu with at most one item beside complete data: prices, and the shares of errors that the item leaves."""
-    left = {float(item["price"]): shares_left(np.array(item["experiment"], dtype=float)) for item in mechanism["items"]}
+    left = {float(exact(item["price"])): shares_left(written_floats(item["experiment"])) for item in mechanism["items"]}
     full = [price for price, shares in left.items() if shares == COMPLETE]
     others = [(price, shares) for price, shares in left.items() if shares not in (None, COMPLETE)]
     found = {"full-price": full[0]} if len(full) == 1 else {}
@@ -204,7 +205,7 @@ def of_items(mechanism: Mapping[str, Any]) -> dict[str, float]:
 def cutoff(params: Params, mechanism: Mapping[str, Any]) -> dict[str, float]:
     """The least alpha of a whole line from which on complete data are bought, if anybody buys them."""
     found = on_line(params, mechanism)
-    full = [k for k, item in enumerate(mechanism["items"]) if shares_left(np.array(item["experiment"], dtype=float)) == COMPLETE]
+    full = [k for k, item in enumerate(mechanism["items"]) if shares_left(written_floats(item["experiment"])) == COMPLETE]
     buys = np.flatnonzero(np.isin(found.item, full) & (found.mass > 0))
     return {"cutoff": float(found.edges[buys[0]])} if len(buys) else {}
 

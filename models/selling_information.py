@@ -99,6 +99,7 @@ __all__ = [
 ]
 
 
+GRID = "revenue is the optimum of the grid's types, which is no bound on that of the continuum of types for which they stand"
 CLOSE = 1e-8  # relative gap that floats reach where stakes are of one order; beyond it exact arithmetic is tried
 REFINED_FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
 REFINED_AT_MOST = 600  # and in some seconds
@@ -217,16 +218,19 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         )
     market, most = Market.of(params), params.max_items
     if most is None:
-        return _solve(market, options, start).answer
+        answer = _solve(market, options, start).answer
+        return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
     if options.method != "auto":
         raise ModelError(
             f"is {most}: with it the way to solve follows from the market's size, and there is no method {options.method!r}; "
             "leave the method out",
             field="params.max_items",
         )
-    # one item is known exactly without the program
-    relaxed = _solve(market, replace(options, exact=options.exact and most > 1), start)
-    return best_menu(market, most, relaxed, options, start)
+    # one item is known exactly without the program; of a time limit half is kept for the search
+    half = None if options.time_limit is None else options.time_limit / 2
+    relaxed = _solve(market, replace(options, exact=options.exact and most > 1, time_limit=half), start)
+    answer = best_menu(market, most, relaxed, options, start)
+    return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
 
 
 def solve_program(params: Params, options: Options, formulate: Callable[[bool], Formulation]) -> Answer:
@@ -291,7 +295,7 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
     status, notes, exact = result.status, [], None
     if status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
         # to sell nothing is always feasible, and prices have bounds: so it is the solver that failed
-        notes.append(f"the solver called the program {status}, which it cannot be")
+        notes.append(f"the solver ended {status}, which this program cannot be: the bounds are what else is known")
         status = Status.GAP
     if point is not None and relative_gap(best.lower, upper) > CLOSE:
         best.offer(*read(point), tidy=False)
@@ -338,19 +342,24 @@ def _run(
     def incumbent(x: FloatArray) -> float:
         return best.offer(*read(x)) / linear.unit
 
+    def solve(program: LinearProgram, options: Options, patience: int | None = None) -> highs.LpResult:
+        try:
+            result = highs.solve(program, options, incumbent=incumbent, patience=patience)
+        except SolverError:
+            return highs.LpResult.of_failure(program)
+        if result.x is not None and not result.stalled:
+            incumbent(result.x)
+        return result
+
     auto = options.method == "auto"
     result = None
     if options.method == "cuts" or (auto and not _lists_at_once(linear)):
-        result = highs.solve(linear, options, incumbent=incumbent, patience=PATIENCE if auto else None)
+        result = solve(linear, options, PATIENCE if auto else None)
         if not result.stalled:
-            if result.x is not None:
-                incumbent(result.x)
             return "cuts", linear, result
         options = replace(options, time_limit=left())
     linear = linear.listed()
-    listed = highs.solve(linear, options, incumbent=incumbent)
-    if listed.x is not None:
-        incumbent(listed.x)
+    listed = solve(linear, options)
     if result is not None:
         listed = replace(listed, bound=min(result.bound, listed.bound), rounds=result.rounds + listed.rounds)
         listed = replace(listed, iterations=result.iterations + listed.iterations)
@@ -375,13 +384,16 @@ def _worth_refining(options: Options, gap: float, result: highs.LpResult, linear
 
 def _refined(formulation: Formulation, options: Options | None, left: Callable[[], float | None]) -> Proof | Status:
     """The exact optimum of a program of Fractions, or why there is none."""
+    program = formulation.program if options is not None else formulation.program.listed()
     try:
-        program = formulation.program if options is not None else formulation.program.listed()
         result = highs.solve(program, Options(time_limit=left()))
-        if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
-            return result.status
-        return refinement.solve_exactly(program, result, left())
     except SolverError:
+        result = highs.LpResult.of_failure(program)
+    if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+        return result.status
+    try:
+        return refinement.solve_exactly(program, result, left())
+    except SolverError:  # too large, or the rule of least index takes too long: the bounds of floats stand
         return Status.FAILED
 
 

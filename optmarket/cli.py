@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -330,7 +331,7 @@ def audit_command(
     """Say what anyone's mechanism earns and whether it holds.
 
     It is judged from the market's primitives alone. Violations are what a type could gain, in payoff units; the exit code is 1
-    if one exceeds 1e-7 of the market's payoff scale.
+    if one exceeds its tolerance, in most markets 1e-7 of what is at stake for the type.
     """
 
     def run() -> int:
@@ -338,7 +339,10 @@ def audit_command(
         found = audit(case, mechanism)
         if as_json:
             words = pages.verdict(found).plain
-            terminal.write_json({"instance": _named(case), "audit": asdict(found), "good": found.good, "verdict": words})
+            # JSON knows no infinity: a gain without bound is null
+            gains = {name: gain if math.isfinite(gain) else None for name, gain in found.violations.items()}
+            judged = {**asdict(found), "violations": gains}
+            terminal.write_json({"instance": _named(case), "audit": judged, "good": found.good, "verdict": words})
         else:
             terminal.show(pages.audit(case.title, found, terminal.width_of(sys.stdout)))
         return GOOD if found.good else UNMET
@@ -401,6 +405,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a title in letters the terminal has not is no reason to fail
+    terminal.silence_libraries()
     try:
         code = _run()
     except OptmarketError as error:  # outside of what a command attempts: stdout lost while help or a summary is printed

@@ -81,6 +81,13 @@ class LpResult:
     violation: float
     stalled: bool = False
 
+    @classmethod
+    def of_failure(cls, program: LinearProgram) -> LpResult:
+        """What is known of a program that the solver could not deal with: its rows, and what the boxes of its variables bound."""
+        rows = Rows.join([*program.rows.values(), *(family.seed() for family in program.families.values())])
+        bound = safe_bound(program, Rows.join([]), np.zeros(0))
+        return cls(Status.FAILED, None, rows, np.zeros(len(rows)), bound, None, {}, 0, 0, math.inf)
+
     def run(self, seconds: float, columns: int) -> dict[str, Any]:
         """What an answer says of the solve itself."""
         return {
@@ -138,6 +145,7 @@ class Session:
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
             "small_matrix_value": 1e-12,  # the least there is: smaller coefficients the solver drops
+            "large_matrix_value": 1e200,  # larger ones it refuses: 1e15 unless told otherwise
             "threads": self.threads,
         }
         for name, value in {**ours, **(settings or {})}.items():

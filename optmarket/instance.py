@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -32,6 +32,7 @@ from optmarket.files import DEEPEST, must_be_shallow, must_have_short_keys, read
 from optmarket.numbers import PositiveExact, exact, shown, to_one
 from optmarket.solution import FORMAT, Claim
 
+WORTH_A_NOTE = Fraction(1, 10**12)  # below this it is the rounding of doubles that a program wrote
 KINDS = ("analytic", "exact", "proved", "bound", "numerical", "published", "neural")  # how a value may be known
 _ROUNDED = {"numerical", "published", "neural"}  # kinds of values that are known to the digits written only
 
@@ -220,7 +221,7 @@ def parse(
     """Read the text of an instance file; ``path`` gives its name and the folder in which it looks for other files.
 
     Validators of the parameters find that folder and ``root`` in their context, see `optmarket.files.referenced_in`, and may
-    leave a `note`.
+    say what they have `divided`.
 
     Raises
     ------
@@ -273,15 +274,15 @@ def validate(
     InstanceError
         As `read`.
     """
-    notes: list[str] = []
+    missed: dict[str, list[Fraction]] = {}
     try:
-        params = model.model_validate(raw, context={"folder": folder, "root": root, "notes": notes})
+        params = model.model_validate(raw, context={"folder": folder, "root": root, "missed": missed})
     except ValidationError as error:
         raise translate(error, model, file=file, prefix="params") from error
     except OptmarketError as error:  # a validator that knows the field better than pydantic does
         error.file = error.file or file
         raise
-    return params, tuple(dict.fromkeys(notes))
+    return params, _divided(missed)
 
 
 def weights_to_one(types: tuple[_Type, ...] | None, info: ValidationInfo) -> tuple[_Type, ...] | None:
@@ -294,17 +295,39 @@ def weights_to_one(types: tuple[_Type, ...] | None, info: ValidationInfo) -> tup
     """
     if types is None:
         return None
-    values, said = to_one([buyer.weight for buyer in types], "weights")
-    if said is None:
+    values, missed = to_one([buyer.weight for buyer in types], "weights")
+    if not missed:
         return types
-    note(info, said)
+    divided(info, "weights", missed)
     return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
 
 
-def note(info: ValidationInfo, text: str) -> None:
-    """Say something about the input from inside a validator, without failing; it ends up in `Instance.notes`."""
-    if info.context and "notes" in info.context:
-        info.context["notes"].append(text)
+def divided(info: ValidationInfo, what: str, missed: Fraction) -> None:
+    """Say from inside a validator that numbers were divided by their sum, which was not quite one.
+
+    All a file has of it becomes one of its `Instance.notes`.
+
+    Parameters
+    ----------
+    info : ValidationInfo
+    what : str
+        Which numbers, in the plural: ``weights``.
+    missed : Fraction
+        By how much they missed the sum one, as `optmarket.numbers.to_one` gives it.
+    """
+    if info.context and "missed" in info.context:
+        info.context["missed"].setdefault(what, []).append(missed)
+
+
+def _divided(missed: Mapping[str, Sequence[Fraction]]) -> tuple[str, ...]:
+    """What is said of numbers divided by their sum: one line, and none where only the rounding of doubles was missing."""
+    told = {what: largest for what, distances in missed.items() if (largest := max(distances)) >= WORTH_A_NOTE}
+    if not told:
+        return ()
+    several = len({distance for distances in missed.values() for distance in distances if distance >= WORTH_A_NOTE}) > 1
+    # the distance is said, not the sum: 12 digits of the sum may read 1
+    distance = f"{'at most ' if several else ''}{float(max(told.values())):.3g}"
+    return (f"{' and '.join(told)} miss the sum 1 by {distance}; divided by their sum",)
 
 
 def canonical(model: str, params: BaseModel) -> str:

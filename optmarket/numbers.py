@@ -156,7 +156,7 @@ def sized(value: Fraction) -> None:
         raise ValueError(f"is {shown(value)}; must be 0 or in size within 1e-150 to 1e150: choose another unit")
 
 
-def to_one(values: Sequence[Fraction], what: str) -> tuple[list[Fraction], str | None]:
+def to_one(values: Sequence[Fraction], what: str) -> tuple[list[Fraction], Fraction]:
     """Values that must sum to one.
 
     Parameters
@@ -170,8 +170,8 @@ def to_one(values: Sequence[Fraction], what: str) -> tuple[list[Fraction], str |
     -------
     values : list of Fraction
         As given if they sum to one, and divided by their sum if that is within 1e-9 of one; they sum to one exactly.
-    note : str or None
-        What was done, if anything was.
+    missed : Fraction
+        By how much the numbers as written miss the sum one; 0 if they were left as given.
 
     Raises
     ------
@@ -179,11 +179,11 @@ def to_one(values: Sequence[Fraction], what: str) -> tuple[list[Fraction], str |
         If they sum to anything else.
     """
     total = sum(values, Fraction(0))
-    if total == 1:
-        return list(values), None
-    if abs(total - 1) <= ONE_TOLERANCE:
-        # The distance is said, not the sum: 12 digits of the sum may read 1.
-        return [value / total for value in values], f"{what} miss the sum 1 by {float(abs(total - 1)):.3g}; divided by their sum"
+    missed = abs(total - 1)
+    if missed == 0:
+        return list(values), missed
+    if missed <= ONE_TOLERANCE:
+        return [value / total for value in values], missed
     raise ValueError(f"{what} sum to {shown(total)}; must sum to 1")
 
 
@@ -202,6 +202,33 @@ def floats(values: object) -> NDArray[np.float64]:
     """
     # An object array is converted by float() on each element, and Fraction's float is correctly rounded.
     return np.asarray(values, dtype=object).astype(np.float64)
+
+
+def written_floats(values: object) -> NDArray[np.float64]:
+    """The doubles nearest to numbers as a file writes them, "1/3" among them.
+
+    Parameters
+    ----------
+    values : number, text or nested lists
+        Nested lists must be rectangular.
+
+    Returns
+    -------
+    ndarray of float64
+        Of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no number: see `exact`.
+
+    Examples
+    --------
+    >>> written_floats([[1, 0], ["1/4", 0.75]]).tolist()
+    [[1.0, 0.0], [0.25, 0.75]]
+    """
+    given = np.asarray(values, dtype=object)
+    return floats(np.array([exact(value) for value in given.ravel()], dtype=object).reshape(given.shape))
 
 
 def around(value: Fraction) -> tuple[float, float]:

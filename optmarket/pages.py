@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from numbers import Integral, Real
@@ -82,10 +83,14 @@ def audit(title: str, found: Audit, width: int) -> Group:
     for name, value in found.quantities.items():
         numbers.add_row(plain(name), number(value, zero=_noise(found)))
     for position, (name, value) in enumerate(found.violations.items()):
-        numbers.add_row(
-            "" if position else "violations", plain(f"{name.replace('-', ' ')} {number(value, 3, zero=_noise(found))}")
-        )
-    return Group(_head(title, "", width), numbers, verdict(found))
+        numbers.add_row("" if position else "violations", plain(f"{name.replace('-', ' ')} {_gain(value, zero=_noise(found))}"))
+    notes = [plain(f"note: {note}") for note in found.notes]
+    return Group(_head(title, "", width), numbers, verdict(found), *notes)
+
+
+def _gain(value: float, zero: float = 0.0) -> str:
+    """A violation, which may grow without bound where types have no end."""
+    return "without bound" if math.isinf(value) else number(value, 3, zero=zero)
 
 
 def verdict(found: Audit) -> Text:
@@ -100,9 +105,9 @@ def verdict(found: Audit) -> Text:
     gains, others = [], []
     for name, value in found.violations.items():
         if found.exceeds(name) and name in _GAINS:
-            gains.append(f"{number(value, 3)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
+            gains.append(f"{_gain(value)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
         elif found.exceeds(name):
-            others.append(f"{name.replace('-', ' ')} {number(value, 3)}")
+            others.append(f"{name.replace('-', ' ')} {_gain(value)}")
     said = ", ".join([f"a type gains {gains[0]}", *gains[1:], *others] if gains else others)
     return Text(visible(f"does not hold: {said} (payoff units; the tolerance is {found.tolerance})"), style="bold red")
 
@@ -225,9 +230,10 @@ def _head(title: str, status: str, width: int) -> Table:
 def _status(found: Solution) -> str:
     if found.status is not Status.OPTIMAL:
         return str(found.status)
+    best = "optimal for the grid" if found.instance.get("grid") else "optimal"
     if found.exact is not None:
-        return "optimal, proved exactly"
-    return "optimal, proved" if _proved(found) else f"stopped at a gap of {number(found.certificate.gap, 2)}"
+        return f"{best}, proved exactly"
+    return f"{best}, proved" if _proved(found) else f"stopped at a gap of {number(found.certificate.gap, 2)}"
 
 
 def _proved(found: Solution) -> bool:
@@ -317,7 +323,7 @@ def _origin(claim: Claim) -> str:
 
 def _audit_line(found: Solution) -> Text:
     zero = _noise(found.audit)
-    violations = [f"{name.replace('-', ' ')} {number(value, 3, zero=zero)}" for name, value in found.audit.violations.items()]
+    violations = [f"{name.replace('-', ' ')} {_gain(value, zero=zero)}" for name, value in found.audit.violations.items()]
     line = Text(visible("   ".join(violations)) or "nothing that could be violated")
     if not found.audit.good:
         line.append(f"   NOT MET: above the tolerance of {found.audit.tolerance}", style="bold red")

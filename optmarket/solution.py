@@ -188,6 +188,7 @@ class Audit:
     ``violations`` are at least 0 and in payoff units: the largest gain of a type of positive weight. ``relative``, where a market
     gives it, is the same measured for each type by what is at stake for that type, so that large payoffs of one type excuse
     nothing of another's. ``unit`` is the market's payoff scale, to which violations compare where there is no ``relative``.
+    ``notes`` say in words what is not judged.
     """
 
     __pydantic_config__ = _FILED
@@ -196,6 +197,10 @@ class Audit:
     violations: Mapping[str, float]
     unit: float = 1.0
     relative: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(self.notes))  # a list in a file
 
     @property
     def worst(self) -> float:
@@ -288,8 +293,8 @@ class Answer:
 class Solution:
     """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``.
 
-    ``instance`` names what was solved: ``slug``, ``sha256``, and ``set`` where parameters were given other values than the
-    file's, as fractions by path.
+    ``instance`` names what was solved: ``slug``, ``sha256``, ``set`` where parameters were given other values than the file's,
+    as fractions by path, and ``grid`` where finitely many types stand for a continuum: the value is then the grid's.
     """
 
     instance: Mapping[str, Any]

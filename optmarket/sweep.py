@@ -349,7 +349,11 @@ def _solved(
 
 
 def _leave_with(starter: int) -> None:
-    """End this process with the one that started it: if that was killed, it would wait forever to hand over its result."""
+    """In a process of a sweep: show no warnings, and end with the process that started it.
+
+    If that one was killed, this one would wait forever to hand over its result.
+    """
+    warnings.filterwarnings("ignore", append=True)
 
     def watch() -> None:
         while os.getppid() == starter:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
@@ -30,6 +32,15 @@ CLOSED_PIPE = 141
 WIDTH = 120  # of the page where there is no terminal
 NARROWEST = 40
 _lost: list[TextIO] = []
+
+
+def silence_libraries() -> None:
+    """Let libraries log and warn of nothing on stderr, which is for our own words.
+
+    Python's own ways to ask for warnings, ``-W`` and ``PYTHONWARNINGS``, still show them.
+    """
+    logging.basicConfig(handlers=[logging.NullHandler()])  # without any handler logging falls back to stderr
+    warnings.filterwarnings("ignore", append=True)
 
 
 def show(what: RenderableType) -> None:

@@ -118,6 +118,7 @@ def solve(
             "slug": case.slug,
             "sha256": case.sha256,
             **({"set": {path: str(value) for path, value in case.settings.items()}} if case.settings else {}),
+            **({"grid": True} if getattr(case.params, "stands_for_continuum", False) else {}),
         },
         model=case.model,
         title=case.title,

@@ -77,7 +77,7 @@ def test_the_command_line_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     instance = str(INSTANCES / "two-types.toml")
     run = CliRunner().invoke(app, ["export", instance, "--format", "lp"])
-    assert (run.exit_code, run.stdout) == (0, "") and "20 rows, 14 columns" in run.stderr
+    assert (run.exit_code, run.stdout) == (0, "") and "16 rows, 14 columns" in run.stderr
     assert read_and_solve(tmp_path / "two-types.lp") == pytest.approx(19 / 70, rel=1e-9)
     wrong = CliRunner().invoke(app, ["export", instance, "-o", "program.lp"])
     assert (wrong.exit_code, wrong.stderr) == (2, "error: program.lp: must end in .mps\n")

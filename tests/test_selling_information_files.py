@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def test_types_from_a_csv_file(tmp_path: Path) -> None:
     assert {"act low", "act high"} <= set(menu.columns)
     named = load(tmp_path, 'types_csv = "t.csv"\nstates = ["low", "high"]\nactions = ["buy", "sell"]\n', t=table)
     assert {"buy", "sell"} <= set(om.solve(named).menu.columns)
+
+
+def written_by_a_program(digits: int) -> str:
+    """A csv file of 500 types as a program writes it, its numbers rounded to so many digits."""
+    rng = np.random.default_rng(5)
+    columns = np.column_stack([rng.dirichlet(np.ones(500)), rng.dirichlet(np.ones(3), size=500)])
+    rows = (",".join(f"{entry:.{digits}g}" for entry in row) for row in columns.tolist())
+    return "weight,a,b,c\n" + "\n".join(rows) + "\n"
+
+
+def test_the_rounding_of_a_program_that_wrote_a_csv_file_is_silent(tmp_path: Path) -> None:
+    assert load(tmp_path, 'types_csv = "t.csv"\n', t=written_by_a_program(17)).notes == ()
+
+
+def test_coarser_rounding_of_a_csv_file_is_said_in_one_line(tmp_path: Path) -> None:
+    (note,) = load(tmp_path, 'types_csv = "t.csv"\n', t=written_by_a_program(10)).notes
+    assert re.fullmatch(r"entries of belief and weights miss the sum 1 by at most \de-1[01]; divided by their sum", note)
 
 
 CSV_FAULTS = {

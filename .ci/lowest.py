@@ -1,0 +1,10 @@
+"""Print constraints, for pip, that hold every dependency of the package and its tests at the lowest version pyproject allows."""
+
+import re
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
+for requirement in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
+    name, lowest = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()
+    print(f"{name}=={lowest}")

@@ -1,0 +1,368 @@
+"""Each term of a proof by itself: a program or a market in which that term alone decides, so that it cannot be left out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.exact_lp import Infeasible, Row, maximise
+
+import optmarket as om
+from optmarket import certificate, highs
+from optmarket.certificate import Basis, exact_bound, safe_bound, vertex
+from optmarket.errors import SolverError
+from optmarket.laws import PiecewiseLinear
+from optmarket.maxima import Product, largest
+from optmarket.models import selling_information
+from optmarket.models._competing_buyers_general import surely
+from optmarket.models._competing_buyers_market import Market as Rivals
+from optmarket.models._competing_buyers_market import Params as RivalParams
+from optmarket.models._competing_buyers_tally import Tallied
+from optmarket.models._selling_information_envelope import ceiling
+from optmarket.numbers import around
+from optmarket.program import LinearProgram, Rows
+from optmarket.refinement import _magnified, solve_exactly
+from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
+from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status
+
+INF = math.inf
+TREE = Path(__file__).parents[1]
+SENSES = [("max", 1), ("min", -1)]
+third = Fraction(1, 3)
+
+
+def program(sense: Any, cost: list[Any], box: list[tuple[Any, Any]], rows: list[tuple[list[Any], Any, Any]]) -> LinearProgram:
+    """An exact program of dense rows, each its coefficients and its two ends."""
+
+    def numbers(values: list[Any]) -> Any:
+        made = np.empty(len(values), dtype=object)
+        made[:] = [v if isinstance(v, float) and math.isinf(v) else Fraction(v) for v in values]
+        return made
+
+    made = LinearProgram(sense)
+    lower, upper = (numbers([ends[k] for ends in box]) for k in range(2))
+    x = made.add_variables("x", (len(cost),), lower=lower, upper=upper, objective=numbers(cost))
+    value = numbers([a for row, _, _ in rows for a in row]).reshape(len(rows), len(cost))
+    ends = [numbers([row[k] for row in rows]) for k in (1, 2)]
+    made.add_rows("rows", Rows.dense(np.broadcast_to(x, value.shape), value, *ends))
+    return made
+
+
+def in_floats(rows: Rows) -> Rows:
+    return replace(rows, **{name: getattr(rows, name).astype(np.float64) for name in ("value", "lower", "upper")})
+
+
+# Bounds in floats ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_the_last_rounding_of_a_bound_is_outwards(sense: Any, sign: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # with nothing added for the other roundings, and data that have none, the last one alone decides: the sum of 1 and 2^-60
+    monkeypatch.setattr(certificate, "_HALF_ULP", 0.0)
+    made = program(sense, [sign, sign * Fraction(1, 2**60)], [(0, 1), (0, 1)], [([0, 0], -1, 1)])
+    bound = safe_bound(made, in_floats(made.rows["rows"]), np.zeros(1))
+    assert sign * Fraction(bound) >= 1 + Fraction(1, 2**60)
+    assert sign * bound <= 1 + 2**-50
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_a_bound_carries_the_rounding_of_its_data(sense: Any, sign: int) -> None:
+    # the float of 1/10 is above it, that of 3/10 below: what they bound is not what the program says
+    for number in (Fraction(3, 10), Fraction(7, 10), third, Fraction(1, 10)):
+        for most in (Fraction(1, 3), Fraction(10, 3), Fraction(12345, 7)):
+            made = program(sense, [sign * number], [(0, most)], [([1], -INF, 2 * most)])
+            bound = safe_bound(made, in_floats(made.rows["rows"]), np.zeros(1))
+            assert sign * Fraction(bound) >= number * most
+            held = program(sense, [sign], [(0, 10**9)], [([number], -INF, most), ([-number], -most, INF)])
+            rows, duals = in_floats(held.rows["rows"]), np.array([float(sign / number), 0.0])
+            assert sign * Fraction(safe_bound(held, rows, duals)) >= most / number
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+@pytest.mark.parametrize("rows", [16, 60, 400])
+def test_a_bound_counts_the_rounding_of_every_addend(sense: Any, sign: int, rows: int) -> None:
+    # 1 less a 2^-55 is 1 in floats, however often: of a reduced cost of so many trifles nothing is left
+    trifle = Fraction(1, 2**55)
+    ends = (-INF, 0) if sign > 0 else (0, INF)
+    made = program(sense, [sign], [(0, 10**9)], [([sign * a], *ends) for a in [1, *[-trifle] * rows]])
+    duals = np.full(rows + 1, Fraction(1), dtype=object)
+    exact = exact_bound(made, made.rows["rows"], duals)
+    assert exact == sign * rows * trifle * 10**9
+    assert sign * Fraction(safe_bound(made, in_floats(made.rows["rows"]), duals.astype(float))) >= sign * exact
+
+
+# The exact check ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_an_exact_bound_takes_each_column_at_its_better_end(sense: Any, sign: int) -> None:
+    made = program(sense, [-sign * 2, sign * 3], [(5, 7), (-4, -1)], [([1, 1], -9, 9)])
+    assert exact_bound(made, made.rows["rows"], np.array([Fraction(0)], dtype=object)) == sign * (-10 - 3)
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_vertex_knows_reduced_costs_of_the_wrong_sign(sense: Any, sign: int, way: int) -> None:
+    hair = Fraction(1, 10**40)
+    made = program(sense, [sign * way * hair], [(0, 1)], [([1], -5, 5)])
+    rows = made.rows["rows"]
+    right, wrong = (vertex(made, rows, Basis(np.array([side]), np.array([0]))) for side in (way, -way))
+    assert (right.infeasible, right.unpriced) == (0, 0)
+    assert (wrong.infeasible, wrong.unpriced) == (0, hair)
+    with pytest.raises(SolverError, match="not optimal"):
+        certificate.prove(made, rows, wrong)
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_vertex_knows_dual_values_of_the_wrong_sign(sense: Any, sign: int, way: int) -> None:
+    # the column is basic, and the row holds it at the end that the objective does or does not want
+    made = program(sense, [sign * way * third], [(-9, 9)], [([2], -1, 1)])
+    rows = made.rows["rows"]
+    right, wrong = (vertex(made, rows, Basis(np.array([0]), np.array([side]))) for side in (way, -way))
+    assert (right.unpriced, right.multipliers.tolist()) == (0, [sign * way * third / 2])
+    assert wrong.unpriced == third / 2
+    with pytest.raises(SolverError, match="not optimal"):
+        certificate.prove(made, rows, wrong)
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_fixed_column_or_row_may_want_either_way(sense: Any, sign: int, side: int) -> None:
+    fixed = program(sense, [third], [(2, 2)], [([1], -5, 5)])
+    assert vertex(fixed, fixed.rows["rows"], Basis(np.array([side]), np.array([0]))).unpriced == 0
+    held = program(sense, [third], [(-9, 9)], [([1], 4, 4)])
+    assert vertex(held, held.rows["rows"], Basis(np.array([0]), np.array([side]))).unpriced == 0
+
+
+def drawn(rng: random.Random, sense: str) -> tuple[LinearProgram, tuple[Any, ...]]:
+    """A boxed program of rows of all kinds, for the package and for the tests' own solver; degenerate ones among them."""
+    columns, rows = rng.randint(1, 6), rng.randint(0, 7)
+    cost = [Fraction(rng.randint(-4, 4), rng.choice([1, 3])) for _ in range(columns)]
+    box = [(Fraction(low), Fraction(low + rng.randint(0, 3))) for low in (rng.randint(-3, 0) for _ in range(columns))]
+    given = []
+    for _ in range(rows):
+        low = rng.randint(-5, 3)
+        ends = rng.choice([(low, INF), (-INF, low + 2), (low, low + rng.choice([0, 2])), (-INF, INF)])
+        given.append(([Fraction(rng.choice([-2, -1, 0, 0, 1, 3]), rng.choice([1, 7])) for _ in range(columns)], *ends))
+    sign = 1 if sense == "max" else -1
+    own = [Row(dict(enumerate(row)), *(e if math.isinf(e) else Fraction(e) for e in ends)) for row, *ends in given]
+    return program(sense, cost, box, given), ([sign * c for c in cost], own, *zip(*box, strict=True))
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_exact_pivots_end_at_the_optimum(sense: Any, sign: int) -> None:
+    rng = random.Random(7)
+    ends = []
+    for _ in range(60):
+        made, own = drawn(rng, sense)
+        try:
+            value = sign * maximise(*own).value
+        except Infeasible:
+            with pytest.raises(SolverError, match="infeasible"):
+                solve_exactly(made, None)
+            ends.append(False)
+            continue
+        for result in (None, highs.solve(made)):
+            proof = solve_exactly(made, result)
+            assert not isinstance(proof, Status) and proof.value == value
+        ends.append(True)
+    assert 10 < sum(ends) < 55
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+@pytest.mark.parametrize("columns", [[-1, -1], [1, -1], [-1, 1]])
+def test_refinement_goes_on_from_a_feasible_basis_that_is_not_optimal(sense: Any, sign: int, columns: list[int]) -> None:
+    # a hair that no float sees decides between the corners: nothing is infeasible, only the reduced costs are wrong
+    hair = Fraction(1, 10**30)
+    made = program(sense, [sign * hair, sign * 2 * hair], [(0, 1), (0, 1)], [([1, 1], -INF, 2), ([1, -1], -1, 1)])
+    # of refinement alone, without the pivots that finish what it leaves
+    proof = _magnified(made, made.rows["rows"], Basis(np.array(columns), np.array([0, 0])), INF)
+    assert (proof.value, proof.x.tolist()) == (sign * 3 * hair, [1, 1])
+
+
+def test_the_floats_around_a_number_are_on_its_two_sides() -> None:
+    for number in (third, 2 * third, Fraction(1, 10), Fraction(3, 10), -third, Fraction(10**17 + 1, 3)):
+        low, high = around(number)
+        assert Fraction(low) < number < Fraction(high) and math.nextafter(low, INF) == high
+    assert around(Fraction(3, 8)) == (0.375, 0.375)
+
+
+# Rows that fail --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("buyers", [1, 2, 3, 7])
+@pytest.mark.parametrize("types", [2, 7])
+def test_the_worst_pairs_are_the_same_in_blocks_of_any_size(types: int, buyers: int) -> None:
+    tolerance, failure = 0.05, np.random.default_rng(5).normal(size=(types, types))
+    failure[np.diag_indices(types)] = 100.0  # what a type thinks of its own item is no failure
+    failure[0] *= 0.1
+    failure[1, 0] = 9.0  # the largest is not in the last block
+    other = np.where(np.eye(types, dtype=bool), -np.inf, failure)
+    expected = {
+        (buyer, int(item))
+        for buyer in range(types)
+        for item in np.argsort(-other[buyer])[:ROWS_PER_TYPE]
+        if other[buyer, item] > tolerance
+    }
+    expected |= {(int(other[:, item].argmax()), item) for item in range(types) if other[:, item].max() > tolerance}
+    buyer, item, largest = worst_pairs(types, lambda block: failure[block].copy(), BLOCK_BYTES // buyers, tolerance)
+    assert set(zip(buyer.tolist(), item.tolist(), strict=True)) == expected
+    assert largest == 9.0
+
+
+# What counts as optimal ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stubborn:
+    """A family whose rows fail by so much at any point, and that has none to add."""
+
+    failure: float
+
+    def seed(self) -> Rows:
+        return Rows.join([])
+
+    def separate(self, x: Any, tolerance: float) -> tuple[Rows, Any]:
+        return Rows.join([]), self.failure
+
+    def size(self) -> tuple[int, int, int]:
+        return 0, 0, 0
+
+    def list_all(self, program: LinearProgram) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("failure", "status"), [(9e-7, Status.OPTIMAL), (1.1e-6, Status.GAP)])
+def test_a_point_that_fails_by_more_than_a_millionth_is_not_optimal(failure: float, status: Status) -> None:
+    made = program("max", [1], [(0, 1)], [([1], -1, 1)])
+    made.add_family("stubborn", Stubborn(failure))
+    result = highs.solve(made)
+    assert (result.status, result.violation) == (status, failure)
+
+
+@pytest.mark.parametrize(
+    ("gap", "status"), [(0.0, Status.OPTIMAL), (1e-6, Status.OPTIMAL), (1.01e-6, Status.GAP), (INF, Status.GAP)]
+)
+def test_a_gap_of_more_than_a_millionth_is_not_optimal(gap: float, status: Status) -> None:
+    assert DEFAULT_GAP == 1e-6
+    assert Options().settled(Status.OPTIMAL, gap) is status
+    assert Options(gap=1e-3).settled(Status.OPTIMAL, gap) is (Status.GAP if gap == INF else Status.OPTIMAL)
+    assert Options(gap=0.0).settled(Status.OPTIMAL, gap) is (Status.GAP if gap else Status.OPTIMAL)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_an_audit_is_good_up_to_a_ten_millionth_of_its_unit(unit: float) -> None:
+    assert AUDIT_TOLERANCE == 1e-7
+    assert Audit({}, {"misreport": 0.9e-7 * unit, "disobey": 0.0}, unit).good
+    assert not Audit({}, {"misreport": 0.0, "disobey": 1.1e-7 * unit}, unit).good
+
+
+def test_a_stated_value_that_the_audit_does_not_find_is_not_good() -> None:
+    solution = om.solve(TREE / "instances" / "selling-information" / "double-deviation.toml")
+    assert solution.good
+    recomputed = solution.audit.quantities["revenue"]
+    for off in (1.1e-7, -1.1e-7, 1e-3, -0.1):
+        assert not replace(solution, value=recomputed + off * solution.audit.unit).good
+    assert not replace(solution, status=Status.GAP).good
+
+
+# Competing buyers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("buyers", [2, 3, 5])
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+def test_the_largest_gain_is_taken_off_once_for_each_buyer(buyers: int, ic: str) -> None:
+    """Full information is worth 1/2 to each: at a price above that by less than the tolerance no more may count."""
+    params = RivalParams.model_validate(
+        {"prior": ["1/2", "1/2"], "externality": 0, "ic": ic, "buyers": [{"count": buyers, "types": [{"weight": 1, "value": 1}]}]}
+    )
+    market = Rivals.of(params)
+    told = np.eye(2).reshape(1, 1, 2, 2)
+
+    def at(price: float) -> Tallied:
+        return Tallied((told,), (np.full((1, 1) if ic == "ex-post" else 1, price),))
+
+    above = 0.9e-7
+    assert surely(market, at(0.5 + above)) <= buyers * 0.5
+    assert surely(market, at(0.5 + above)) == pytest.approx(buyers * 0.5, abs=1e-12)
+    assert surely(market, at(0.5 + 1.1e-7)) == -INF
+    assert 0 < buyers * 0.25 - surely(market, at(0.25)) < 1e-12
+
+
+# Continua of types ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_bound_of_a_uniform_distribution_carries_its_own_rounding() -> None:
+    """Of beliefs uniform on [0, 1] the bound for a multiplier m is ((1 - m)^2 + m^2) / 4 exactly."""
+    uniform = PiecewiseLinear((Fraction(0), Fraction(1)), (Fraction(0), Fraction(1)))
+    for k in range(1, 300):
+        m = Fraction(k / 301)
+        exact = ((1 - m) ** 2 + m**2) / 4
+        bound = ceiling(uniform, float(m))
+        assert exact <= Fraction(bound) <= exact + Fraction(1, 10**14)
+
+
+def earned(low: Fraction, high: Fraction, value: Fraction, items: list[dict[str, Any]]) -> Fraction:
+    """What a menu earns from beliefs uniform on [low, high] and matching payoffs, exactly, ties against the seller."""
+    menu = []
+    for item in items:
+        rows = [[Fraction(p) / sum(map(Fraction, row)) for p in row] for row in item["experiment"]]
+        menu.append((list(zip(*rows, strict=True)), Fraction(item["price"])))
+
+    def gain(theta: Fraction, item: Any) -> Fraction:
+        signals, price = item
+        told = sum((max(theta * p, (1 - theta) * q) for p, q in signals), Fraction(0))
+        return value * (told - max(theta, 1 - theta)) - price
+
+    kinks = {low, high, Fraction(1, 2), *(q / (p + q) for signals, _ in menu for p, q in signals if p + q)}
+    ends = sorted(kink for kink in kinks if low <= kink <= high)
+    cuts = set(ends)
+    for left, right in itertools.pairwise(ends):  # gains are linear between kinks
+        gains = [(Fraction(0), Fraction(0)), *((gain(left, item), gain(right, item)) for item in menu)]
+        for (a, b), (c, d) in itertools.combinations(gains, 2):
+            if (a - c) * (b - d) < 0:
+                cuts.add(left + (right - left) * (a - c) / (a - c - b + d))
+    total = Fraction(0)
+    for left, right in itertools.pairwise(sorted(cuts)):
+        _, less = max([(Fraction(0), Fraction(0)), *((gain((left + right) / 2, item), -item[1]) for item in menu)])
+        total -= less * (right - left) / (high - low)
+    return total
+
+
+def test_the_lower_end_of_a_continuum_is_less_than_the_menu_earns() -> None:
+    rng = random.Random(1)
+    for _ in range(15):
+        low = Fraction(rng.randint(0, 60), 97)
+        high = min(low + Fraction(rng.randint(1, 36), 97), Fraction(1))
+        value = Fraction(rng.randint(1, 500), rng.choice([7, 100, 3]))
+        belief = {"dist": "uniform", "loc": str(low), "scale": str(high - low)}
+        answer = selling_information.solve(selling_information.Params.model_validate({"belief": belief, "value": str(value)}))
+        earns = earned(low, high, value, answer.mechanism["items"])
+        assert Fraction(answer.certificate.lower) <= earns <= Fraction(answer.certificate.upper)
+        assert answer.certificate.lower == pytest.approx(float(earns), rel=1e-12)
+
+
+class Flat:
+    """A distribution with all its mass at 1: its function is 0 below."""
+
+    support = Fraction(0), Fraction(1)
+
+    def cdf(self, x: Any) -> Any:
+        return np.where(np.asarray(x) >= 1, 1.0, 0.0)
+
+
+def test_a_maximum_found_in_floats_carries_their_rounding() -> None:
+    # a constant product below 1, so that nothing is lost to the width of an interval
+    for p in (third, Fraction(2, 7), Fraction(1, 10), Fraction(5, 11)):
+        for r in (Fraction(1, 10), Fraction(3, 7), Fraction(7, 13), Fraction(9, 10)):
+            found = largest(Flat(), Product(p, Fraction(0), r, Fraction(-1)))  # a function that looks like a distribution
+            assert Fraction(found.upper) >= p * r
+            assert found.upper == pytest.approx(float(p * r), rel=1e-14)
