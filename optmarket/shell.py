@@ -88,6 +88,20 @@ def attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> 
         return complain(SolverError("needs more memory than there is", file=name), as_json, NO_ANSWER)
     except KeyboardInterrupt:
         return complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
+    except Exception as error:
+        if not _comes_of_ctrl_c(error):
+            raise
+        return complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
+
+
+def _comes_of_ctrl_c(error: BaseException) -> bool:
+    """Whether an error is what a library, in C, made of Ctrl-C."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def each(files: list[Path], run: Callable[[Path], int], as_json: bool) -> int:

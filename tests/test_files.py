@@ -468,6 +468,19 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(module: str, script: b
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 
+def test_ctrl_c_is_ctrl_c_also_where_a_library_makes_another_error_of_it(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disguised(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    monkeypatch.setattr("optmarket.cli.solve", disguised)
+    assert run("solve", "two.toml") == Done(130, "", "error: two.toml: interrupted\n")
+
+
 def test_a_program_that_imports_the_package_keeps_its_own_ctrl_c() -> None:
     text = "import signal; import optmarket; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
