@@ -436,8 +436,9 @@ class Solution:
             if read.objective not in named:
                 raise InstanceError(f"has no {shown(read.objective)}, which is the objective", file=file, field=place)
         lower, upper, gap = read.certificate.lower, read.certificate.upper, read.certificate.gap
-        # What is stored may be measured by something else than the value; only that both bounds are 0 but for rounding is kept.
-        rounding = ZERO * read.audit.unit if gap == 0 else 0.0
+        # What is stored may be measured by something else than the value; kept is only that bounds meet, where no float or only
+        # the rounding of payoffs lies between them.
+        met = gap == 0 and (upper <= math.nextafter(lower, math.inf) or max(abs(lower), abs(upper)) <= ZERO * read.audit.unit)
         return cls(
             instance=read.instance.model_dump(exclude_defaults=True),
             model=read.model,
@@ -446,7 +447,7 @@ class Solution:
             objective=read.objective,
             value=read.value,
             quantities=read.quantities,
-            certificate=replace(read.certificate, gap=relative_gap(lower, upper, rounding)),
+            certificate=replace(read.certificate, gap=0.0 if met else relative_gap(lower, upper)),
             audit=read.audit,
             claims=tuple(read.claims),
             mechanism=read.mechanism,
@@ -547,6 +548,7 @@ class _Named(BaseModel):
     slug: _Text
     sha256: _Text
     set: dict[str, Annotated[str, PlainValidator(_written)]] = {}
+    grid: bool = False
 
 
 class _Table(BaseModel):
