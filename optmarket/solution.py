@@ -397,7 +397,7 @@ class Solution:
             "value": self.value,
             "quantities": dict(self.quantities),
             "certificate": asdict(self.certificate),
-            "audit": asdict(self.audit),
+            "audit": {**asdict(self.audit), "notes": list(self.audit.notes)},
             "claims": [{k: v for k, v in asdict(claim).items() if v is not None} for claim in self.claims],
             "mechanism": dict(self.mechanism),
             "tables": {name: _table_to_dict(table) for name, table in self.tables.items()},
