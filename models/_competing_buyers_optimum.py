@@ -145,7 +145,7 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     most = MOST if len(params.each) == 2 else MOST // len(params.buyers)
     stopped = False
     while True:
-        made = _earning(params, size)
+        made = earning(params, size)
         if made.surely > best:
             best, kept = made.surely, made
         lacking = (found.upper - best) / (LOSS * found.upper) if found.upper > 0 else 0.0
@@ -182,7 +182,7 @@ def solve_continuum(params: Params, options: Options) -> Answer:
 
 
 @dataclass(frozen=True)
-class _Earning:
+class Earning:
     """A rule for cells of values, what it does, and what it earns at least, rounding included."""
 
     edges: list[FloatArray]
@@ -191,12 +191,13 @@ class _Earning:
     surely: float
 
 
-def _earning(params: Params, size: int) -> _Earning:
+def earning(params: Params, size: int) -> Earning:
+    """The best rule for cells of values, see `in_cells`, and what it earns."""
     market, edges, made = in_cells(params, size)
     views = made.views(market)
     seen = quantities(market, views)
     slip = ROUNDING * math.fsum(view.mean(np.abs(view.paid)) for view in views)
-    return _Earning(edges, made, seen, seen["revenue"] - slip)
+    return Earning(edges, made, seen, seen["revenue"] - slip)
 
 
 def ends(params: Params, size: int = 50, *, upper: bool = False) -> Market:
