@@ -96,7 +96,7 @@ def random_continuum(seed: int, sizes: tuple[int, ...] = (2, 2, 2, 3, 5)) -> Par
 
 
 def profit(value: Any, cost: float) -> float:
-    """A monopolist's profit at a unit cost, by prices tried one beside the other and then finer: nothing of the package's cells."""
+    """A monopolist's profit at a unit cost, by prices tried one beside the other, and then finer ones: no cells."""
     low, high = (float(end) for end in value.law.support)
     mass = np.concatenate([np.geomspace(1e-12, 0.5, 120), 1 - np.geomspace(1e-12, 0.5, 120)])
     points = np.array([float(x) for x in value.law.quantiles([F(x) for x in np.unique(mass)])])
