@@ -28,7 +28,7 @@ from optmarket.solution import Answer, Certificate, Options, Status, relative_ga
 ROUNDING = 1e-12  # of sums of floats, relative to the payoffs at stake
 READABLE = 10**12
 MOST = 2000  # cells of equal mass, and as many of equal length
-TINY, TAIL = 1e-18, 1e-9  # mass of a cell that is left out, and of all above the last one's lower end
+TINY, TAIL = 1e-18, 1e-11  # mass of a cell that is left out, and of all above the last one's lower end
 RARE = 1e-6  # mass of types whose virtual values are cut below
 LOSS = 8e-8  # of the optimum: what cells may cost at least, a tenth of the gap wanted otherwise
 CLOSE = 1e-7  # of the optimum: by how much a mechanism may earn less than a bound or estimate that stands for it
@@ -144,10 +144,9 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     closed, loss = max(options.wanted / 1000, enclosure.CLOSED), max(options.wanted / 10, LOSS)
     found = continuum.bounds(params, closed, None if until is None else (start + until) / 2)
     most = 2 * MOST if len(params.each) == 2 else 2 * MOST // len(params.buyers)
-    fitting = [(value, nodes) for value, nodes in found.cuts if max(map(len, nodes)) <= most]
-    # cells that ought to earn enough, else the finest that are not too many; and, if they do not, others by mass and length
-    enough = [nodes for value, nodes in fitting if found.upper - value <= loss * found.upper]
-    tried: list[Sequence[FloatArray] | int] = [*(enough or [nodes for _, nodes in fitting[-1:]]), MOST * most // (2 * MOST)]
+    # cells that ought to earn enough, the fewest first; and, if they do not, others by mass and length
+    fitting = [nodes for nodes in enclosure.cells_losing(found, loss * found.upper) if max(map(len, nodes)) <= most]
+    tried: list[Sequence[FloatArray] | int] = [*fitting, most // 2]
     best, stopped = -math.inf, False
     for cut in tried:
         if best > -math.inf and until is not None and time.perf_counter() > until:
