@@ -30,6 +30,7 @@ READABLE = 10**12
 MOST = 2000  # cells of equal mass, and as many of equal length
 TINY, TAIL = 1e-18, 1e-11  # mass of a cell that is left out, and of all above the last one's lower end
 RARE = 1e-6  # mass of types whose virtual values are cut below
+CLOSED = 1e-8  # relative gap at which floats will do
 LOSS = 8e-8  # of the optimum: what cells may cost at least, a tenth of the gap wanted otherwise
 CLOSE = 1e-7  # of the optimum: by how much a mechanism may earn less than a bound or estimate that stands for it
 
@@ -85,7 +86,18 @@ def solve_finite(market: Market, options: Options) -> Answer:
         As `rule`.
     """
     start = time.perf_counter()
-    found = rule(market, exact=options.exact or None)
+    answer = _of_rule(market, rule(market, exact=options.exact or None), options, start)
+    if answer.certificate.gap <= CLOSED:
+        return answer
+    # stakes differ so much that floats do not tell: in fractions, if these are not too many
+    try:
+        return _of_rule(market, rule(market, exact=True), options, start)
+    except ModelError:
+        return answer
+
+
+def _of_rule(market: Market, found: Rule, options: Options, start: float) -> Answer:
+    """A rule's mechanism and what it proves."""
     value = found.revenue
     exact = None
     if found.tie:
@@ -97,11 +109,13 @@ def solve_finite(market: Market, options: Options) -> Answer:
         exact = value if options.exact or value.denominator <= READABLE else None
         note = "in fractions"
     made = mechanism(market, found)
-    seen = quantities(market, made.views(market))
-    if found.excess:  # sums on a lattice: what the mechanism earns is a bound too
-        lower = min(max(lower, seen["revenue"] - slip), upper)
-    best = float(value) if not found.tie else min(max(seen["revenue"], lower), upper)
-    gap = (upper - lower) / max(float(market.scale), abs(upper)) if found.tie else 0.0  # neighbouring floats, or one
+    views = made.views(market)
+    seen = quantities(market, views)
+    if found.tie:  # what the mechanism earns is a bound too
+        paid = math.fsum(view.mean(np.abs(view.paid)) for view in views)
+        lower = min(max(lower, seen["revenue"] - ROUNDING * paid), upper)
+    best = min(max(seen["revenue"] if found.tie else float(value), lower), upper)
+    gap = relative_gap(lower, upper) if found.tie else 0.0  # neighbouring floats, or one
     return Answer(
         status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
         mechanism=made.as_json(),
