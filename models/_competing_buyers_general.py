@@ -383,7 +383,7 @@ def solve(market: Market, options: Options | None = None) -> Answer:
         return linear.listed() if method == "full" else linear
 
     def left() -> float | None:
-        return None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
+        return None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - start), 0.0)
 
     linear = built(exact=options.exact)
     best = max(((one, surely(market, one)) for one in simple(market)), key=lambda pair: pair[1])
@@ -461,7 +461,7 @@ def _refined(program: LinearProgram, seconds: float | None) -> Proof | Status:
         result = highs.LpResult.of_failure(program)
     if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
         return result.status
-    left = None if seconds is None else seconds - (time.perf_counter() - start)
+    left = None if seconds is None else max(seconds - (time.perf_counter() - start), 0.0)
     try:
         return refinement.solve_exactly(program, result, left)
     except SolverError:  # too large: the bounds of floats stand
