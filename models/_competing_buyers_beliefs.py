@@ -34,7 +34,7 @@ from optmarket.models._competing_buyers_market import Buyer, Kind, Market, Param
 from optmarket.models._competing_buyers_tally import Groups
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, LinearProgram, Rows
-from optmarket.solution import Answer, Certificate, Options, Status
+from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
 
 FIRST = 4  # cells
 SMALL, LARGE = 10_000, 300_000  # effort of a program up to which cells are halved if no gap is asked for, and if one is
@@ -98,7 +98,7 @@ def solve(params: Params, options: Options) -> Answer:
         mechanism = {"cells": [each.tolist() for each in edges], **answer.mechanism}
         found.append(replace(answer, mechanism=mechanism, certificate=certificate))
         best = max(found, key=lambda one: one.certificate.lower)
-        gap = (upper - best.certificate.lower) / max(float(market.scale), abs(upper))
+        gap = relative_gap(best.certificate.lower, upper)
         stopped = Status.INTERRUPTED in (answer.status, how)
         if gap <= options.wanted or rest().time_limit == 0 or stopped:
             ended = ""
@@ -171,7 +171,6 @@ def above(params: Params, edges: Sequence[FloatArray], options: Options) -> tupl
     ]
     market, _ = general.of_positive_weight(Market.of(params, [kind for kind, _ in each]))
     kinds = list(zip(market.groups, each, strict=True))
-    worth = [float(max(kind.value) / market.scale) for kind, _ in market.groups]
     # being told right, no rival being right: an entry of the market's whole surplus
     most = sum(
         count * float(kind.mass @ (kind.value * (1 + market.externality - kind.belief.max(axis=1))))
@@ -186,10 +185,10 @@ def above(params: Params, edges: Sequence[FloatArray], options: Options) -> tupl
         more = sum(count * float(market.externality * kind.value[0]) * missed for kind, count in market.groups)
     program, sides = general.columns(market)
     relaxed = [
-        side if spread is None else _credited(program, market, g, side, spread[spread >= 0] * worth[g])
+        side if spread is None else _credited(program, market, g, side, spread[spread >= 0])
         for g, (side, (_, (_, spread))) in enumerate(zip(sides, kinds, strict=True))
     ]
-    program.add_rows("individual rationality", Rows.join(side.participation(1.0) for side in relaxed))
+    program.add_rows("individual rationality", Rows.join(side.participation() for side in relaxed))
     program.add_rows("obedience", Rows.join(_disobeying(side) for side in relaxed))
     program.add_family("incentive", IncentiveRows(tuple(relaxed), disobey=True))
     result = highs.solve(program, options)
@@ -218,18 +217,18 @@ def _means(buyer: Buyer, lower: FloatArray) -> tuple[Kind, FloatArray]:
 
 
 def _credited(program: LinearProgram, market: Market, g: int, side: Side, spread: FloatArray) -> Side:
-    """The side of a buyer that is spared, at its own report, v times the covariance of belief and slope.
+    """The side of a buyer that is spared, at its own report, the covariance of belief and slope.
 
     Parameters
     ----------
     spread : array, shape (K,)
-        v E(theta - E theta)^+ of each cell.
+        E(theta - E theta)^+ of each cell.
     """
     cases, reports = side.payment.shape
     share, steepest = float(market.share), 1 + float(market.externality) * market.own
     shape = (cases, reports)
     least = np.broadcast_to(-2 * steepest * spread, shape)
-    owed = program.add_variables(f"owed {g + 1}", shape, lower=least, upper=2.0)
+    owed = program.add_variables(f"owed {g + 1}", shape, lower=least, upper=2.0 * (1 + float(market.externality)))
     both = np.stack([side.payment, owed], axis=-1).reshape(-1, 2)
     program.add_rows(f"credit at least nothing {g + 1}", Rows.dense(both, np.tile([1.0, -1.0], (len(both), 1)), 0.0, np.inf))
     told = np.diagonal(side.experiment, axis1=2, axis2=3)

@@ -78,7 +78,8 @@ def _kind(params: Params, buyer: Buyer, lower: FloatArray) -> Kind:
         values, beliefs = exactly, np.tile(np.array(params.prior, dtype=object), (len(point), 1))
     names = tuple(f"{x:.6g}" for x in np.repeat(lower, 2).tolist())
     weights = np.array([Fraction(x) for x in weight.tolist()], dtype=object)
-    return Kind(weights, values, beliefs, names, np.repeat(np.arange(len(lower)), 2))
+    endless = not np.isfinite(float(law.support[1]))
+    return Kind(weights, values, beliefs, names, np.repeat(np.arange(len(lower)), 2), endless)
 
 
 def masses(law: Law, edges: FloatArray) -> tuple[FloatArray, FloatArray]:

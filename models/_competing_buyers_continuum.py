@@ -1,4 +1,7 @@
-"""The optimum of competing buyers with a common prior and a continuum of values: quadrature of the virtual-value formula.
+"""The optimum of competing buyers with a common prior and a continuum of values: bounds, and between them an estimate.
+
+Bounds are those of `_competing_buyers_enclosure`. The estimate is quadrature of the virtual-value formula, whose error is not
+bounded: it counts only where it lies within the bounds.
 
 All that is needed of a buyer is ``L(s) = E[(phi - s)^+]``, and that is the profit ``max_v (v - s)(1 - F(v))`` of a monopolist of
 unit cost s: ironing happens by itself, and an error in v matters only to second order. With S the rivals' sum and c its
@@ -16,7 +19,8 @@ import numpy as np
 
 from optmarket.distributions import Distribution
 from optmarket.errors import ModelError
-from optmarket.laws import PiecewiseLinear
+from optmarket.laws import Law, PiecewiseLinear
+from optmarket.models import _competing_buyers_enclosure as enclosure
 from optmarket.models._competing_buyers_curve import Curve, curve_of
 from optmarket.models._competing_buyers_market import Kind, Params
 from optmarket.models._competing_buyers_sums import Sums, on_lattice, told
@@ -24,7 +28,6 @@ from optmarket.models._competing_buyers_virtual import Virtual
 from optmarket.program import FloatArray
 
 SAME_INTEGRAL = 1e-12
-SURE = 1e-11  # of the payoffs at stake: what quadrature in floats may miss
 COARSE = np.polynomial.legendre.leggauss(16)
 FINE = np.polynomial.legendre.leggauss(32)
 POINTS = 1 << 18  # of a lattice
@@ -33,8 +36,8 @@ HUGE = 1e100
 RAREST = 2.0**-50
 
 
-def integral(f: Callable[[FloatArray], FloatArray], edges: Sequence[float], tolerance: float) -> tuple[float, float]:
-    """An integral over [edges[0], edges[-1]] by Gauss' rule, cells halved until two orders agree, and the error left.
+def integral(f: Callable[[FloatArray], FloatArray], edges: Sequence[float], tolerance: float) -> float:
+    """An integral over [edges[0], edges[-1]] by Gauss' rule, cells halved until two orders agree.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ def integral(f: Callable[[FloatArray], FloatArray], edges: Sequence[float], tole
         By length.
     """
     points = np.unique(np.array(edges, dtype=float))
-    low, high, total, error = points[:-1], points[1:], 0.0, 0.0
+    low, high, total = points[:-1], points[1:], 0.0
     for depth in range(40):
         if not len(low):
             break
@@ -57,23 +60,23 @@ def integral(f: Callable[[FloatArray], FloatArray], edges: Sequence[float], tole
         ]
         wrong = np.abs(sums[1] - sums[0])
         good = (wrong <= tolerance * np.maximum(high - low, 1e-3)) | (depth == 39)
-        total, error = total + float(sums[1][good].sum()), error + float(wrong[good].sum())
+        total += float(sums[1][good].sum())
         middle = (low + high)[~good] / 2
         low, high = np.concatenate([low[~good], middle]), np.concatenate([middle, high[~good]])
-    return total, error
+    return total
 
 
 def _at(curve: Curve | Virtual, cost: float) -> float:
     return float(curve.surplus(np.array([cost]))[0])
 
 
-def _two(one: Curve | Virtual, rival: Curve | Virtual, level: float, alpha: float, *, ex_post: bool) -> tuple[float, float]:
-    """What one of two buyers contributes, and the error of the integral."""
+def _two(one: Curve | Virtual, rival: Curve | Virtual, level: float, alpha: float, *, ex_post: bool) -> float:
+    """What one of two buyers contributes."""
     if alpha == 0:
-        return level * one.lowest + (1 - level) * _at(one, 0.0), 0.0
+        return level * one.lowest + (1 - level) * _at(one, 0.0)
     if isinstance(rival, Virtual):
         sums = Sums(alpha * rival.pooled[0], rival.pooled[1])
-        return float(told(sums, alpha * rival.lowest, one.lowest, one.surplus, level, ex_post=ex_post)), 0.0
+        return float(told(sums, alpha * rival.lowest, one.lowest, one.surplus, level, ex_post=ex_post))
     stake = max(one.lowest, rival.lowest, 1e-300) + _at(one, 0.0)
     flat = [end for low, high, _ in rival.ironed for end in 1 - rival.above(np.array([low, high]))]
     kinks = [float(x) for x in rival.law.levels] if isinstance(rival.law, PiecewiseLinear) else []
@@ -90,10 +93,8 @@ def _two(one: Curve | Virtual, rival: Curve | Virtual, level: float, alpha: floa
         else:  # virtual values may fall without bound here; surplus is then the mean of phi less the cost
             below = float(RAREST * one.lowest - alpha * (rival.lowest - value[0] * (1 - RAREST)))
         graded = [float(start[0]), *(2.0**-k for k in range(12, 50)), *(q for q in steps if q > 2.0**-12)]
-        whole, error = integral(lost, graded, SAME_INTEGRAL * stake)
-        return level * (one.lowest - alpha * rival.lowest) + (1 - level) * (below + whole), (1 - level) * error
-    if level == 1:
-        return one.lowest - alpha * rival.lowest, 0.0
+        whole = integral(lost, graded, SAME_INTEGRAL * stake)
+        return level * (one.lowest - alpha * rival.lowest) + (1 - level) * (below + whole)
     c, up_to = float(rival.virtual(rival.quantiles(np.array([level])))[0]), level
     for low, high, ironed in rival.ironed:
         ends = 1 - rival.above(np.array([low, high]))
@@ -101,9 +102,9 @@ def _two(one: Curve | Virtual, rival: Curve | Virtual, level: float, alpha: floa
             c, up_to = ironed, float(ends[1])
     cost = np.array([alpha * c])
     spared = alpha * (_at(rival, c) + c - rival.lowest)
-    whole, error = integral(lost, [up_to, *(q for q in steps if q > up_to)], SAME_INTEGRAL * stake)
+    whole = integral(lost, [up_to, *(q for q in steps if q > up_to)], SAME_INTEGRAL * stake)
     here = float(one.surplus(cost)[0])
-    return spared + level * (one.lowest - alpha * c) + (up_to - level) * here + whole, error
+    return spared + level * (one.lowest - alpha * c) + (up_to - level) * here + whole
 
 
 def _masses(
@@ -159,45 +160,65 @@ def _several(curves: Sequence[Curve | Virtual], others: Sequence[int], share: fl
     return Sums(sums.value, sums.weight, sums.excess + sum(cut for _, _, cut in parts))
 
 
-def revenue(params: Params) -> tuple[float, float, float]:
-    """The optimal revenue of values on a continuum, and bounds.
+def bounds(params: Params, closed: float = enclosure.CLOSED, until: float | None = None) -> enclosure.Bracket:
+    """Bounds on the optimal revenue of values on a continuum, in payoff units.
 
     Parameters
     ----------
     params : Params
         With a prior; at least one buyer's value a distribution without grid.
+    closed, until : float
+        As `enclosure.bracket` takes them.
+    """
+    given, level, alpha = _given(params)
+    counts = [buyer.count for buyer in params.buyers]
+    return enclosure.bracket(given, counts, level, alpha, ex_post=params.ic == "ex-post", closed=closed, until=until)
+
+
+def revenue(params: Params) -> tuple[float, float, float]:
+    """The optimal revenue of values on a continuum, and bounds.
 
     Returns
     -------
     value, lower, upper : float
-        In payoff units, summed over buyers. Two buyers: bounds are what quadrature may miss, if it is where sums on a lattice
-        say; these bound it else, and for more buyers.
+        In payoff units, summed over buyers; the value is the quadrature's where it lies within the bounds, else the lower one.
     """
+    found = bounds(params)
+    value = estimate(params)
+    within = found.lower <= value <= found.upper
+    return value if within else found.lower, found.lower, found.upper
+
+
+def estimate(params: Params) -> float:
+    """About the optimal revenue of values on a continuum, in payoff units, or no number: nothing is proved of it."""
+    if max(params.prior or ()) == 1:  # who knows the state pays nothing
+        return 0.0
+    with np.errstate(all="ignore"):
+        try:
+            return _estimate(params)
+        except (ValueError, IndexError, OverflowError, MemoryError):  # beyond what quadrature can take
+            return float("nan")
+
+
+def _estimate(params: Params) -> float:
     curves, level, alpha = _curves(params)
     n, ex_post = len(curves), params.ic == "ex-post"
     constant = (alpha - level) * sum(one.lowest for one in curves)
-    stake = (1 + alpha) * max(_at(one, 0.0) + one.lowest for one in curves)
-    slip = n * SURE * stake
-    fine, excess, lack = _on_lattice(curves, level, alpha, POINTS, ex_post=ex_post)
-    fine, low, high = fine + constant, fine + constant - excess - slip, fine + constant + lack + slip
     if n == 2:
         pairs = {(id(a), id(b)): _two(a, b, level, alpha, ex_post=ex_post) for a, b in (curves, curves[::-1])}
-        both = [pairs[id(a), id(b)] for a, b in (curves, curves[::-1])]
-        value, missed = constant + sum(x for x, _ in both), sum(error for _, error in both) + SURE * stake
-        if low - missed <= value <= high + missed:
-            return float(value), float(max(value - missed, low)), float(min(value + missed, high))
-    coarse = constant + _on_lattice(curves, level, alpha, POINTS // 2, ex_post=ex_post)[0]
-    value = fine - min(max((coarse - fine) / 3, 0.0), excess)  # splitting adds in proportion to the step squared
-    return float(value), float(low), float(high)
+        return float(constant + sum(pairs[id(a), id(b)] for a, b in (curves, curves[::-1])))
+    fine, excess = _on_lattice(curves, level, alpha, POINTS, ex_post=ex_post)
+    coarse, _ = _on_lattice(curves, level, alpha, POINTS // 2, ex_post=ex_post)
+    return float(constant + fine - min(max((coarse - fine) / 3, 0.0), excess))  # splitting adds in proportion to the step squared
 
 
 def _on_lattice(
     curves: Sequence[Curve | Virtual], level: float, alpha: float, size: int, *, ex_post: bool
-) -> tuple[float, float, float]:
-    """What all buyers contribute, with sums on a lattice; by how much that may exceed the truth, and fall short of it."""
+) -> tuple[float, float]:
+    """What all buyers contribute, with sums on a lattice, and about by how much that may exceed the truth."""
     kept: dict[tuple[int, ...], Sums] = {}
     share = alpha / (len(curves) - 1)
-    total = excess = lack = 0.0
+    total = excess = 0.0
     for i, one in enumerate(curves):
         rest = [j for j in range(len(curves)) if j != i]
         key = tuple(sorted(id(curves[j]) for j in rest))
@@ -206,33 +227,25 @@ def _on_lattice(
         mean = share * sum(curves[j].lowest for j in rest)
         total += told(kept[key], mean, one.lowest, one.surplus, level, ex_post=ex_post)
         excess += kept[key].excess
-        if not ex_post:  # a mean in place of virtual values below the quantile changes nothing
-            continue
-        ranges = [range_of(curves[j], size / len(rest)) for j in rest]
-        highest = sum(high for _, high, _ in ranges)
-        for low, high, usual in ranges:
-            if low < usual:  # it does where the own virtual value is as low: a kink of the surplus
-                cost = share * (usual + highest - high)
-                rarer = 1 - _chance(one, cost)
-                lack += (1 - level) * share * RARE * (usual - low) * rarer
-    return total, excess, lack
+    return total, excess
 
 
-def _chance(one: Curve | Virtual, cost: float) -> float:
-    """Pr(phi >= cost), or less."""
-    if isinstance(one, Virtual):
-        return float(one.weight[one.ironed >= cost].sum())
-    at, marginal = one._hull
-    return float(one._above[at[np.searchsorted(marginal, cost)]])
-
-
-def _curves(params: Params) -> tuple[list[Curve | Virtual], float, float]:
+def _given(params: Params) -> tuple[list[Law | Virtual], float, float]:
+    """The buyers as entries of ``buyers`` describe them, th and alpha."""
     if params.prior is None:
         raise ModelError(
             "asks for virtual values, which take one prior for all buyers; must be general or auto", field="params.formulation"
         )
-    made: dict[int, Curve | Virtual] = {}
-    for buyer in params.buyers:
-        law = buyer.value.law if isinstance(buyer.value, Distribution) and buyer.on_continuum else None
-        made[id(buyer)] = Virtual.of(Kind.of(buyer, params.prior)).in_floats if law is None else curve_of(law)
-    return [made[id(buyer)] for buyer in params.each], float(max(params.prior)), float(params.externality)
+    given: list[Law | Virtual] = [
+        buyer.value.law
+        if isinstance(buyer.value, Distribution) and buyer.on_continuum
+        else Virtual.of(Kind.of(buyer, params.prior)).in_floats
+        for buyer in params.buyers
+    ]
+    return given, float(max(params.prior)), float(params.externality)
+
+
+def _curves(params: Params) -> tuple[list[Curve | Virtual], float, float]:
+    given, level, alpha = _given(params)
+    made = [one if isinstance(one, Virtual) else curve_of(one) for one in given]
+    return [one for one, buyer in zip(made, params.buyers, strict=True) for _ in range(buyer.count)], level, alpha

@@ -14,16 +14,19 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from optmarket import highs, refinement
-from optmarket.errors import ModelError
+from optmarket.certificate import Proof
+from optmarket.errors import ModelError, SolverError
 from optmarket.models._competing_buyers_incentives import IncentiveRows, Side
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_tally import Groups, Tallied
 from optmarket.models._competing_buyers_view import assess, quantities
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
-from optmarket.solution import Answer, Certificate, Options, Status
+from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
 
 Deviations = Literal["double", "separate", "misreport"]
+REFINED_FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
+REFINED_AT_MOST = 600  # and in some seconds
 
 
 def of_positive_weight(market: Market) -> tuple[Market, list[IntArray]]:
@@ -73,8 +76,8 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
     """
     market, _ = of_positive_weight(market)
     program, sides = columns(market, exact=exact, deviations=deviations)
-    number, one = rounding(exact=exact)
-    program.add_rows("individual rationality", Rows.join(side.participation(one) for side in sides))
+    number, _ = rounding(exact=exact)
+    program.add_rows("individual rationality", Rows.join(side.participation() for side in sides))
     if deviations != "misreport":
         kinds = zip(sides, market.groups, strict=True)
         program.add_rows("obedience", Rows.join(side.obedience(number(kind.belief)) for side, (kind, _) in kinds))
@@ -103,7 +106,7 @@ def columns(market: Market, *, exact: bool = False, deviations: Deviations = "do
     what = f"the general program of {len(market.buyers)} buyers and {market.profiles:,} profiles of types ({instead} would do)"
     check_memory(*_size(market, groups), what)
     number, one = rounding(exact=exact)
-    program = LinearProgram("max", unit=float(market.scale))
+    program = LinearProgram("max", unit=float(unit_of(market)))
     make = _ex_post_columns if market.ex_post else _bayesian_columns
     sides = make(market, groups, program, number, one, deviations)
     told = np.concatenate([side.experiment.reshape(-1, states) for side in sides])
@@ -123,6 +126,18 @@ def rounding(*, exact: bool) -> tuple[Callable[[Any], Any], Any]:
         return rounded[()]
 
     return number, Fraction(1) if exact else 1.0
+
+
+def unit_of(market: Market) -> Fraction:
+    """A power of two about what is at stake in the mean, all buyers together; 1 if nothing is."""
+    stake = sum(count * (kind.weight @ kind.value) for kind, count in market.groups) * (1 + market.externality)
+    return Fraction(2) ** math.ceil(math.log2(stake)) if stake else Fraction(1)
+
+
+def own_unit(kind: Kind) -> NumberArray:
+    """What payments of each report are measured in, shape (K,): the largest value of those who make it, 1 if that is 0."""
+    worth = np.maximum.reduceat(kind.value, np.searchsorted(kind.report, np.arange(kind.reports)))
+    return np.array([each or Fraction(1) for each in worth], dtype=object)
 
 
 def _size(market: Market, groups: Groups) -> tuple[int, int, int]:
@@ -153,11 +168,12 @@ def _payments(market: Market, kind: Kind, number: Any, one: Any, deviations: Dev
     all payments can be raised by d. Who must obey after a misreport can lose its whole expected value v max(theta) by it, and d
     is bounded by that.
     """
-    sure = kind.value * kind.belief.max(axis=1) / market.scale
-    upper = kind.value * (1 + market.externality) / market.scale - sure
-    upper = np.minimum.reduceat(upper, np.searchsorted(kind.report, np.arange(kind.reports)))
-    least = 0 * one if deviations == "double" else number(-max(sure))
-    return np.full(len(upper), least), number(upper)
+    sure = kind.value * kind.belief.max(axis=1)
+    unit = own_unit(kind)
+    upper = kind.value * (1 + market.externality) - sure
+    upper = np.minimum.reduceat(upper, np.searchsorted(kind.report, np.arange(kind.reports))) / unit
+    least = np.full(len(upper), 0 * one) if deviations == "double" else number(-max(sure) / unit)
+    return least, number(upper)
 
 
 def _ex_post_columns(
@@ -171,7 +187,7 @@ def _ex_post_columns(
         shape = (len(likely), kind.reports)
         experiments.append(program.add_variables(f"experiment {g + 1}", (*shape, states, states), lower=0 * one, upper=one))
         lower, upper = (np.broadcast_to(bound, shape) for bound in _payments(market, kind, number, one, deviations))
-        paid = number(np.multiply.outer(likely, groups.sizes[g] * kind.mass))
+        paid = number(np.multiply.outer(likely, groups.sizes[g] * kind.mass * own_unit(kind) / unit_of(market)))
         payments.append(program.add_variables(f"payment {g + 1}", shape, lower=lower, upper=upper, objective=paid))
     sides = []
     for g, kind in enumerate(groups.kinds):
@@ -207,7 +223,7 @@ def _bayesian_columns(
         reports = kind.reports
         experiment = program.add_variables(f"experiment {g + 1}", (reports, states, states), lower=0 * one, upper=one)
         lower, upper = _payments(market, kind, number, one, deviations)
-        paid = number(groups.sizes[g] * kind.mass)
+        paid = number(groups.sizes[g] * kind.mass * own_unit(kind) / unit_of(market))
         payment = program.add_variables(f"payment {g + 1}", (reports,), lower=lower, upper=upper, objective=paid)
         likely = number(groups.others(g).probability(groups.masses))
         told = (right[g].transpose(1, 2, 0), likely)
@@ -239,12 +255,16 @@ def sums(total: IntArray, parts: Sequence[tuple[IntArray, NumberArray]], one: An
     return Rows.dense(index.reshape(-1, width), value.reshape(-1, width), 0 * one, 0 * one)
 
 
-def _payoffs(market: Market, kind: Kind, number: Any) -> tuple[NumberArray, NumberArray, NumberArray]:
-    """Gain, cost and outside option of a buyer's types."""
-    worth = kind.value / market.scale
-    gain = worth[:, None] * kind.belief
-    cost = market.share * (gain if market.own else worth[:, None])
-    return number(gain), number(cost), number(worth * (kind.belief.max(axis=1) - market.externality))
+def _payoffs(market: Market, kind: Kind, number: Any) -> tuple[FloatArray, NumberArray, NumberArray, NumberArray, NumberArray]:
+    """Where a buyer's types are, and their gain, cost, outside option and price, as `Side` takes them."""
+    some = kind.value > 0
+    one = np.array([Fraction(int(positive)) for positive in some], dtype=object)
+    worth = kind.value + 1 - one
+    gain = one[:, None] * kind.belief
+    cost = market.share * (gain if market.own else one[:, None])
+    outside = one * (kind.belief.max(axis=1) - market.externality)
+    where = floats(kind.value[:, None] * kind.belief / market.scale)
+    return where, number(gain), number(cost), number(outside), number(own_unit(kind) / worth[:, None])
 
 
 def read(market: Market, program: LinearProgram, x: NumberArray) -> Tallied:
@@ -258,7 +278,7 @@ def read(market: Market, program: LinearProgram, x: NumberArray) -> Tallied:
     experiments, payments = [], []
     for g in range(len(groups)):
         experiment = np.clip(floats(x[program.variables[f"experiment {g + 1}"]]), 0.0, 1.0)
-        payments.append(program.unit * floats(x[program.variables[f"payment {g + 1}"]]))
+        payments.append(floats(own_unit(active.groups[g][0])) * floats(x[program.variables[f"payment {g + 1}"]]))
         if not active.ex_post:
             experiment = _spread(experiment, np.clip(floats(x[program.variables[f"right {g + 1}"]]), 0.0, 1.0))
         experiments.append(experiment / experiment.sum(axis=-1, keepdims=True))
@@ -306,10 +326,18 @@ def simple(market: Market) -> list[Tallied]:
     return found
 
 
-def surely(market: Market, mechanism: Tallied) -> float:
-    """What a mechanism earns less the largest gain from any deviation, once for each buyer; -inf beyond the audit's tolerance.
+def surely(market: Market, mechanism: Tallied, priced: float = 0.0) -> float:
+    """What a mechanism earns less what its largest gains from deviations may be worth; -inf beyond the audit's tolerance.
 
-    Buyers are taken not to act on gains within that tolerance, 1e-7 of the market's scale.
+    Buyers are taken not to act on gains within that tolerance, 1e-7 of what is at stake for the type. Taken off are the largest
+    gain, once for each buyer, or what the gains are worth at a program's dual values, whichever is more.
+
+    Parameters
+    ----------
+    market : Market
+    mechanism : Tallied
+    priced : float
+        In payoff units: what it is worth, at dual values, to relax all rows by what is at stake for their types.
     """
     judged = assess(market, mechanism)
     if not judged.good:
@@ -317,15 +345,19 @@ def surely(market: Market, mechanism: Tallied) -> float:
     groups, n = Groups.of(market), len(market.buyers)
     # one rounding for each addend of a mean over cases and reports, and for each factor of a case's chance
     roundings = max(groups.others(g).total + kind.reports for g, kind in enumerate(groups.kinds)) + 4 * n
-    slack = 2.0**-51 * n * roundings * float(market.scale)
-    return math.nextafter(judged.quantities["revenue"] - n * judged.worst - slack, -math.inf)
+    views = mechanism.seen_by_kind(market)
+    size = math.fsum(count * view.mean(np.abs(view.paid)) for view, count in zip(views, groups.sizes, strict=True))
+    slack = 2.0**-51 * roundings * size
+    lost = max(n * judged.worst, priced * max(judged.relative.values(), default=0.0))
+    return math.nextafter(judged.quantities["revenue"] - lost - slack, -math.inf)
 
 
 def solve(market: Market, options: Options | None = None) -> Answer:
     """The revenue-maximising mechanism of finitely many types.
 
     The certificate's upper bound holds for every mechanism without profitable deviations; the lower one is what the mechanism
-    returned earns, by `surely`, or one of two simple ones whose incentives hold for sure.
+    returned earns, by `surely`, or one of two simple ones whose incentives hold for sure. Where a program is small, and the two
+    are apart, it is solved in rational arithmetic.
 
     Parameters
     ----------
@@ -338,48 +370,99 @@ def solve(market: Market, options: Options | None = None) -> Answer:
     ModelError
         If the program does not fit in memory, or the method is another.
     SolverError
-        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
+        With ``exact``, if there is no answer that is exactly optimal.
     """
     options = options or Options()
     start = time.perf_counter()
     if options.method not in {"auto", "cuts", "full"}:
         raise ModelError(f"the general program has no method {options.method!r}; choose cuts or full")
     method = "full" if options.method == "full" else "cuts"
-    linear = build(market, exact=options.exact)
-    scale = linear.unit
-    if method == "full":
-        linear = linear.listed()
+
+    def built(*, exact: bool) -> LinearProgram:
+        linear = build(market, exact=exact)
+        return linear.listed() if method == "full" else linear
+
+    def left() -> float | None:
+        return None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
+
+    linear = built(exact=options.exact)
     best = max(((one, surely(market, one)) for one in simple(market)), key=lambda pair: pair[1])
 
-    def incumbent(x: FloatArray) -> float:
+    def incumbent(x: FloatArray, priced: float = 0.0) -> float:
         nonlocal best
         found = read(market, linear, x)
-        best = max(best, (found, surely(market, found)), key=lambda pair: pair[1])
-        return best[1] / scale
+        best = max(best, (found, surely(market, found, priced)), key=lambda pair: pair[1])
+        return best[1] / linear.unit
 
-    result = highs.solve(linear, options, incumbent=incumbent)
+    try:
+        result = highs.solve(linear, replace(options, time_limit=left()), incumbent=incumbent)
+    except SolverError:
+        result = highs.LpResult.of_failure(linear)
     if result.x is not None:
-        incumbent(result.x)
-    status, exact = result.status, None
+        incumbent(result.x, linear.unit * float(np.abs(result.multipliers).sum()))
+    status, exact, notes = result.status, None, []
+    upper = min(result.bound * linear.unit, ceiling(market))
+    if status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
+        # to tell nobody anything is always feasible, and payments have bounds: so it is the solver that failed
+        notes.append(f"the solver ended {status}, which this program cannot be: the bounds are what else is known")
+        status = Status.GAP
+    gap = relative_gap(best[1], upper)
+    if options.exact and status in {Status.OPTIMAL, Status.GAP}:
+        proof: Proof | Status | None = refinement.solve_exactly(linear, result, left())
+    elif status in {Status.OPTIMAL, Status.GAP} and _worth_refining(options, gap, result, linear):
+        proof = _refined(built(exact=True), left())
+    else:
+        proof = None
     mechanism, lower = best
-    upper = result.bound * scale
-    if options.exact and status is Status.OPTIMAL:
-        left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
-        proof = refinement.solve_exactly(linear, result, left)
-        if isinstance(proof, Status):
-            status = proof
-        else:
-            exact = proof.value * Fraction(scale)
-            mechanism = read(market, linear, proof.x)
-            lower, upper = around(exact)
-    gap = (upper - lower) / max(scale, abs(upper))
-    status = options.settled(status, gap)
+    if isinstance(proof, Status):
+        status = proof if proof is not Status.FAILED else status
+    elif proof is not None:
+        value = proof.value * Fraction(linear.unit)
+        mechanism, (lower, upper) = read(market, linear, proof.x), around(value)
+        status, notes = Status.OPTIMAL, []
+        exact = value if options.exact else None
+        method = method if options.exact else f"{method}, refined exactly"
+    made = quantities(market, mechanism.views(market))
+    if proof is not None and not isinstance(proof, Status):
+        made = {**made, "revenue": min(max(made["revenue"], lower), upper)}
+    gap = relative_gap(lower, upper)
     return Answer(
-        status=status,
+        status=options.settled(status, gap),
         mechanism=mechanism.written_out(market).as_json(),
-        quantities=quantities(market, mechanism.views(market)),
+        quantities=made,
         certificate=Certificate(lower, upper, gap, result.blocks),
         exact=exact,
         method=method,
+        notes=tuple(notes),
         run=result.run(time.perf_counter() - start, linear.columns),
     )
+
+
+def ceiling(market: Market) -> float:
+    """An upper bound on revenue without a program: as if each type were told right and none of its rivals were."""
+    total = sum(
+        count * (kind.weight @ (kind.value * (1 + market.externality - kind.belief.max(axis=1)))) for kind, count in market.groups
+    )
+    return around(Fraction(total))[1]
+
+
+def _worth_refining(options: Options, gap: float, result: highs.LpResult, linear: LinearProgram) -> bool:
+    """Whether the program is small enough for exact arithmetic, given how far the bounds of floats are apart."""
+    size = len(result.rows) + linear.columns
+    return (gap > options.wanted and size <= REFINED_AT_MOST) or (options.gap is None and size <= REFINED_FREELY)
+
+
+def _refined(program: LinearProgram, seconds: float | None) -> Proof | Status:
+    """The exact optimum of a program of Fractions, or why there is none."""
+    start = time.perf_counter()
+    try:
+        result = highs.solve(program, Options(time_limit=seconds))
+    except SolverError:
+        result = highs.LpResult.of_failure(program)
+    if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+        return result.status
+    left = None if seconds is None else seconds - (time.perf_counter() - start)
+    try:
+        return refinement.solve_exactly(program, result, left)
+    except SolverError:  # too large: the bounds of floats stand
+        return Status.FAILED

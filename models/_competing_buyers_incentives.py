@@ -1,4 +1,8 @@
-"""What a buyer must not gain by misreporting and disobeying, as rows of a linear program, separated on demand or listed."""
+"""What a buyer must not gain by misreporting and disobeying, as rows of a linear program, separated on demand or listed.
+
+The rows of a type are measured by its own value, and the payments of a report by the values of those who make it: so a solver's
+tolerance is a share of what is at stake for the type, however large the stakes of others are.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from optmarket.numbers import floats
-from optmarket.program import IntArray, LinearProgram, NumberArray, Rows
+from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
 
 NEIGHBOURS = 2
 ROWS_PER_TYPE = 2
@@ -19,18 +22,22 @@ BLOCK_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Side:
-    """What one buyer of a kind cares about: its columns and payoffs, in normalised units.
+    """What one buyer of a kind cares about: its columns and payoffs, per unit of each type's own value.
 
     Its incentives are the same program once for each of S cases: ex post the tallies of the others' reports, Bayesian only one,
     their mean. T types, K reports, M states; harm comes state by state (W = M) or as one number (W = 1).
 
     Attributes
     ----------
+    where : array, shape (T, M)
+        Value times belief, in floats, in any unit: which types are near each other.
     gain : array, shape (T, M)
-        Value times belief.
+        Belief, and nothing for a type that values nothing.
     cost : array, shape (T, W)
         What one rival's being right costs.
     outside : array, shape (T,)
+    price : array, shape (T, K)
+        What a unit of each report's payment is in the type's own.
     report : array of int, shape (T,)
         What is meant for each type.
     experiment : array of int, shape (S, K, M, M)
@@ -42,9 +49,11 @@ class Side:
         What one pays who reports as is meant: `payment`, but in a relaxation that spares it something.
     """
 
+    where: FloatArray
     gain: NumberArray
     cost: NumberArray
     outside: NumberArray
+    price: NumberArray
     report: IntArray
     experiment: IntArray
     harm: IntArray
@@ -60,27 +69,27 @@ class Side:
         disobedience : array of int, shape (N, M)
             The action taken after each recommendation.
         """
-        count, states = disobedience.shape
-        act = np.arange(states)
-        one = np.full((count, 1), self.gain.dtype.type(1) if self.gain.dtype != object else Fraction(1))
-        cost = self.cost[buyer]
+        act = np.arange(disobedience.shape[1])
+        cost, own = self.cost[buyer], self.report[buyer]
+        owed, paid = (self.price[buyer, made][:, None] for made in (own, report))
 
         def columns(told: IntArray, taken: IntArray, paid: IntArray) -> list[IntArray]:
             experiment = self.experiment[case[:, None], told[:, None], taken, act]
             return [experiment, self.harm[case, told], paid[case, told][:, None]]
 
-        truth = columns(self.report[buyer], np.broadcast_to(act, disobedience.shape), self.owed)
+        truth = columns(own, np.broadcast_to(act, disobedience.shape), self.owed)
         index = np.hstack([*truth, *columns(report, disobedience, self.payment)])
         deviating = np.take_along_axis(self.gain[buyer], disobedience, 1)
-        value = np.hstack([self.gain[buyer], -cost, -one, -deviating, cost, one])
+        value = np.hstack([self.gain[buyer], -cost, -owed, -deviating, cost, paid])
         return Rows.dense(index, value, 0.0, np.inf)
 
-    def participation(self, one: Any) -> Rows:
+    def participation(self) -> Rows:
         """One row for each case and type: taking part is at least as good as facing informed rivals uninformed."""
         cases, types = len(self.payment), len(self.report)
         told = np.diagonal(self.experiment, axis1=2, axis2=3)
         index = np.concatenate([told, self.harm, self.owed[:, :, None]], axis=2)[:, self.report]
-        value = np.hstack([self.gain, -self.cost, np.full((types, 1), -one)])
+        owed = self.price[np.arange(types), self.report][:, None]
+        value = np.hstack([self.gain, -self.cost, -owed])
         width = index.shape[2]
         return Rows.dense(
             index.reshape(-1, width),
@@ -133,7 +142,7 @@ class IncentiveRows:
                 continue
             types = len(side.report)
             near = min(NEIGHBOURS, types - 1)
-            _, nearest = cKDTree(floats(side.gain)).query(floats(side.gain), near + 1)
+            _, nearest = cKDTree(side.where).query(side.where, near + 1)
             pair = np.zeros((types, types), dtype=bool)
             pair[np.repeat(np.arange(types), near + 1), nearest.ravel()] = True
             towards = np.zeros((types, reports), dtype=bool)
@@ -176,11 +185,10 @@ class IncentiveRows:
         else:
             value = (told @ side.gain.T).swapaxes(1, 2)
         # by how much each type envies each report
-        failure = value - (harmed + payment[:, :, None]).swapaxes(1, 2)
+        failure = value - harmed.swapaxes(1, 2) - payment[:, None] * side.price
         here = np.arange(len(side.report))
-        truth = (
-            (told[:, side.report] * side.gain).sum(axis=2) - harmed[:, side.report, here] - x[side.owed[block]][:, side.report]
-        )
+        owed = x[side.owed[block]][:, side.report] * side.price[here, side.report]
+        truth = (told[:, side.report] * side.gain).sum(axis=2) - harmed[:, side.report, here] - owed
         failure = failure - truth[:, :, None]
         failure[:, here, side.report] = 0
         largest = failure.max()
@@ -231,14 +239,14 @@ class IncentiveRows:
                 continue
             pairs, exact = len(case), side.gain.dtype == object
             one: Any = Fraction(1) if exact else 1.0
-            # no action is worth more than the value, at most 1 after scaling
+            # no action is worth more than the value
             payoff = program.add_variables(f"deviation payoff {i}", (pairs, states), lower=0 * one, upper=one)
             shape = (pairs, states, states)  # action taken, recommendation
             index = np.stack([np.broadcast_to(payoff[:, None, :], shape), side.experiment[case, report]], axis=-1)
             value = np.stack([np.full(shape, one), np.broadcast_to(-side.gain[buyer][:, :, None], shape)], axis=-1)
             epigraph.append(Rows.dense(index.reshape(-1, 2), value.reshape(-1, 2), 0.0, np.inf))
             cost = side.cost[buyer]
-            ones = np.full((pairs, 1), one)
+            owed, paid = (side.price[buyer, made][:, None] for made in (side.report[buyer], report))
             act = np.arange(states)
 
             def columns(told: IntArray, paid: IntArray, side: Side = side, case: IntArray = case) -> list[IntArray]:
@@ -249,7 +257,7 @@ class IncentiveRows:
             incentive.append(
                 Rows.dense(
                     np.hstack([own, *columns(truth, side.owed), payoff, *columns(report, side.payment)]),
-                    np.hstack([side.gain[buyer], -cost, -ones, np.full((pairs, states), -one), cost, ones]),
+                    np.hstack([side.gain[buyer], -cost, -owed, np.full((pairs, states), -one), cost, paid]),
                     0.0,
                     np.inf,
                 )

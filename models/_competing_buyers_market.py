@@ -17,7 +17,7 @@ from optmarket.distributions import Distribution, Grid, NumberOrDistribution, di
 from optmarket.errors import InstanceError
 from optmarket.instance import divided, weights_to_one
 from optmarket.laws import Smooth
-from optmarket.numbers import NonnegativeExact, floats, shown, to_one
+from optmarket.numbers import NonnegativeExact, floats, shown, sized, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
 
 MOST_BUYERS = 50
@@ -193,6 +193,12 @@ class Params(BaseModel):
                         raise InstanceError(f"is for {len(one.belief)} states; others are for {wanted}", field=field)
             if buyer.belief is not None and states.setdefault(2, "") and len(states) > 1:
                 raise InstanceError("is for two states; others are for more", field=f"params.buyers[{k}].belief")
+            for r, one in enumerate(buyer.types or ()):
+                for words, stake in (("", one.value), ("times the externality ", one.value * self.externality)):
+                    try:
+                        sized(stake)
+                    except ValueError as error:
+                        raise InstanceError(f"{words}{error}", field=f"params.buyers[{k}].types[{r}].value") from error
             twice = [name for name, often in Counter(one.name for one in buyer.types or () if one.name).items() if often > 1]
             if twice:
                 raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.buyers[{k}].types")
@@ -230,6 +236,8 @@ class Kind:
     report : array of int, shape (T,)
         Which of K reports is meant for each type: its own, unless types are to be treated alike. The two ends of a cell, weighted
         so that their mean is the cell's, stand for all of it: gains from deviations are convex between them.
+    endless : bool
+        Whether the last cell has values without end, of which its upper end is only one.
     """
 
     weight: NumberArray
@@ -237,6 +245,7 @@ class Kind:
     belief: NumberArray
     names: tuple[str, ...]
     report: IntArray
+    endless: bool = False
 
     @classmethod
     def of(cls, buyer: Buyer, prior: Belief | None) -> Kind:
@@ -350,6 +359,11 @@ class Market:
         stake = max(max(kind.value) for kind in self.buyers) if self.stake is None else self.stake
         largest = stake * (1 + self.externality)
         return Fraction(2) ** math.ceil(math.log2(largest)) if largest else Fraction(1)
+
+    @cached_property
+    def least(self) -> float:
+        """The least value above nothing; 1 if there is none."""
+        return min((float(v) for kind in {id(kind): kind for kind in self.buyers}.values() for v in kind.value if v), default=1.0)
 
     @cached_property
     def probability(self) -> FloatArray:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from optmarket.distributions import Distribution
-from optmarket.errors import ModelError
+from optmarket.errors import ModelError, SolverError
 from optmarket.models import _competing_buyers_cells as cells
 from optmarket.models import _competing_buyers_continuum as continuum
+from optmarket.models import _competing_buyers_enclosure as enclosure
 from optmarket.models._competing_buyers_curve import curve_of, nodes
 from optmarket.models._competing_buyers_market import Buyer, Market, Params
 from optmarket.models._competing_buyers_report import Mechanism
@@ -20,14 +22,15 @@ from optmarket.models._competing_buyers_view import Judged, quantities
 from optmarket.models._competing_buyers_virtual import LISTED, Rule, Virtual, experiment, rule, told_and_paid
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray
-from optmarket.solution import Answer, Certificate, Options, Status
+from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
 
 ROUNDING = 1e-12  # of sums of floats, relative to the payoffs at stake
 READABLE = 10**12
 FIRST, MOST = 250, 2000  # cells of equal mass, and as many of equal length
 TINY, TAIL = 1e-18, 1e-9  # mass of a cell that is left out, and of all above the last one's lower end
 RARE = 1e-6  # mass of types whose virtual values are cut below
-LOSS = 8e-8  # of the payoffs at stake: what cells may cost
+LOSS = 8e-8  # of the optimum: what cells may cost
+CLOSE = 2e-7  # of the optimum: by how much a mechanism may earn less than a bound that counts for it
 
 
 def mechanism(market: Market, found: Rule) -> Judged:
@@ -111,61 +114,89 @@ def solve_finite(market: Market, options: Options) -> Answer:
 
 
 def solve_continuum(params: Params, options: Options) -> Answer:
-    """The optimum of whole distributions of values by virtual values.
+    """The optimum of a continuum of values by virtual values.
 
-    The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 8e-8 of the
-    payoffs at stake, or for about 4,000; of three and more buyers about 4,000 for all kinds together.
+    The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 8e-8 of
+    it, or for about 4,000; of three and more buyers about 4,000 for all kinds together. What it earns is computed from the
+    mechanism itself, apart from the bounds: it is a bound from below, and an error where it exceeds the one from above.
 
     Parameters
     ----------
     params : Params
         With a prior.
     options : Options
-        ``gap`` is used; ``exact`` is refused.
+        ``gap`` and ``time_limit`` are used; ``exact`` is refused.
 
     Raises
     ------
     ModelError
         If there is no common prior, or an exact proof is asked for.
+    SolverError
+        If the mechanism earns more than the bound from above.
     """
     start = time.perf_counter()
     if options.exact:
         raise ModelError(
             "gives a continuum of values, whose revenue is computed in floats; leave exact out", field="params.buyers"
         )
-    value, lower, upper = continuum.revenue(params)
-    size = FIRST
+    until = None if options.time_limit is None else start + options.time_limit
+    found = continuum.bounds(params, min(options.wanted, enclosure.CLOSED), None if until is None else (start + until) / 2)
+    size, best = FIRST, -math.inf
     most = MOST if len(params.each) == 2 else MOST // len(params.buyers)
+    stopped = False
     while True:
-        market, edges, made = in_cells(params, size)
-        seen = quantities(market, made.views(market))
-        excess = (value - seen["revenue"]) / (LOSS * float(market.scale))
-        if size >= most or excess <= 1:
+        made = _earning(params, size)
+        if made.surely > best:
+            best, kept = made.surely, made
+        lacking = (found.upper - best) / (LOSS * found.upper) if found.upper > 0 else 0.0
+        if size >= most or lacking <= 1:
             break
-        size = min(most, max(size + size // 2, round(1.1 * size * math.sqrt(excess))))  # what cells cost goes with their square
-    scale = float(market.scale)
-    lower = min(max(lower, seen["revenue"] - ROUNDING * scale), upper)
-    best = min(max(value, lower), upper)
-    if best - seen["revenue"] > LOSS * scale:  # so far from the optimum the mechanism is worth what it earns
-        best, lower = seen["revenue"], min(lower, seen["revenue"] - ROUNDING * scale)
-    gap = (upper - lower) / max(scale, abs(upper))
-    how = (
-        "an integral held against sums on a lattice"
-        if len(market.buyers) == 2
-        else "sums of virtual values on a lattice, extrapolated within bounds"
-    )
+        if until is not None and time.perf_counter() > until:
+            stopped = True
+            break
+        size = min(most, max(size + size // 2, round(1.1 * size * math.sqrt(lacking))))  # what cells cost goes with their square
+    if best > found.upper:
+        raise SolverError(f"the mechanism earns {best!r}, above the bound {found.upper!r}: one of the two is computed wrongly")
+    # bounds from finer cells are of mechanisms that are not printed: they count where the printed one earns about as much
+    lower = max(found.lower, best) if found.lower - best <= CLOSE * found.upper else best
+    value = continuum.estimate(params) if until is None or time.perf_counter() < until else math.nan
+    if not lower <= value <= found.upper:
+        value = min(max(kept.quantities["revenue"], lower), found.upper)
+    gap = relative_gap(lower, found.upper)
+    status = Status.OPTIMAL if gap <= options.wanted else Status.TIME_LIMIT if stopped else Status.GAP
+    notes = [
+        f"all values: virtual values, ironed, and thresholds; bounds from cells, within {found.upper - lower:.1e}",
+        f"the mechanism has {max(map(len, kept.edges)):,} cells of values and earns {max(value - best, 0.0):.1e} less",
+    ]
+    if not found.known:
+        notes.append("where some density rises and falls is not known, which keeps the bounds apart")
     return Answer(
-        status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
-        mechanism={"cells": [each.tolist() for each in edges], **made.as_json()},
-        quantities={**seen, "revenue": best},
-        certificate=Certificate(lower, upper, gap),
+        status=status,
+        mechanism={"cells": [each.tolist() for each in kept.edges], **kept.rule.as_json()},
+        quantities={**kept.quantities, "revenue": value},
+        certificate=Certificate(lower, found.upper, gap),
         method="virtual-values",
-        notes=(
-            f"all values: virtual values, ironed, and thresholds, by {how}; within {upper - lower:.1e}, in floats",
-            f"the mechanism has {max(map(len, edges)):,} cells of values and earns {max(value - seen['revenue'], 0.0):.1e} less",
-        ),
+        notes=tuple(notes),
         run={"seconds": time.perf_counter() - start},
     )
+
+
+@dataclass(frozen=True)
+class _Earning:
+    """A rule for cells of values, what it does, and what it earns at least, rounding included."""
+
+    edges: list[FloatArray]
+    rule: Scores
+    quantities: dict[str, float]
+    surely: float
+
+
+def _earning(params: Params, size: int) -> _Earning:
+    market, edges, made = in_cells(params, size)
+    views = made.views(market)
+    seen = quantities(market, views)
+    slip = ROUNDING * math.fsum(view.mean(np.abs(view.paid)) for view in views)
+    return _Earning(edges, made, seen, seen["revenue"] - slip)
 
 
 def ends(params: Params, size: int = 50, *, upper: bool = False) -> Market:

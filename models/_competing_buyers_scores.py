@@ -146,10 +146,13 @@ class Scores:
 class _Sampled(View):
     """A view of what happens on average, with deviations looked for in the cases of another."""
 
-    cases: View
+    cases: View = field(kw_only=True)
 
-    def deviations(self) -> dict[str, float]:
+    def deviations(self) -> dict[str, tuple[float, float]]:
         return self.cases.deviations()
+
+    def weightless(self) -> dict[str, tuple[float, float]]:
+        return self.cases.weightless()
 
 
 @dataclass(frozen=True)

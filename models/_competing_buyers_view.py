@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
-from optmarket.solution import Audit
+from optmarket.solution import AUDIT_TOLERANCE, Audit
 
 BLOCK_BYTES = 2**26
 UNITS = {
@@ -42,6 +42,10 @@ class View:
         How many rivals are told right.
     payment : array, shape (S, K)
     outside : array, shape (T,)
+    stake : array, shape (T,)
+        What is at stake for a type: its value and the harm it may suffer; of who values nothing the least of all others.
+    endless : bool
+        Whether there are values above the last type's, without end, that make its report.
     """
 
     probability: FloatArray
@@ -54,6 +58,8 @@ class View:
     rivals: FloatArray
     payment: FloatArray
     outside: FloatArray
+    stake: FloatArray
+    endless: bool = False
 
     @classmethod
     def of(
@@ -63,7 +69,9 @@ class View:
         value, belief = floats(kind.value), floats(kind.belief)
         cost = float(market.share) * value[:, None] * (belief if market.own else np.ones((len(value), 1)))
         outside = value * (belief.max(axis=1) - float(market.externality))
-        return cls(probability, floats(kind.weight), value, belief, kind.report, cost, experiment, rivals, payment, outside)
+        stake = (1 + float(market.externality)) * np.where(value > 0, value, market.least)
+        weight, report, endless = floats(kind.weight), kind.report, kind.endless
+        return cls(probability, weight, value, belief, report, cost, experiment, rivals, payment, outside, stake, endless)
 
     @property
     def right(self) -> FloatArray:
@@ -90,19 +98,69 @@ class View:
         """Expectation over types and cases of an array of shape (S, T)."""
         return float(self.probability @ of @ self.weight)
 
-    def deviations(self) -> dict[str, float]:
-        """The largest gain of a type whose report has weight, in a case of positive probability, from each kind of deviation."""
+    def deviations(self) -> dict[str, tuple[float, float]]:
+        """The most that a type whose report has weight gains, in a case of positive probability, from each kind of deviation.
+
+        Returns
+        -------
+        dict of (float, float)
+            The largest gain in payoff units, and the largest as a share of what is at stake for the type. Where values have no
+            end a gain whose share does not vanish is without bound. A type that values nothing gains nothing by disobeying: of
+            it the chance that it is right is looked at, and ``disobey-without-value`` is there if another action raises that,
+            the share being by how much.
+        """
         made = np.bincount(self.report, self.weight)  # an end of a cell counts whatever its own weight
-        active, likely = np.flatnonzero(made[self.report] > 0), np.flatnonzero(self.probability > 0)
+        found = self._largest(np.flatnonzero(made[self.report] > 0))
+        if self.endless and made[-1] > 0:
+            for name, (_, share) in self._at_infinity().items():
+                if share > max(found[name][1], AUDIT_TOLERANCE):
+                    found[name] = math.inf, share
+        nothing = (self.value == 0) & (made[self.report] > 0)
+        if nothing.any():
+            some = float(self.stake.max())
+            unit = replace(self, value=np.ones(len(self.value)), stake=np.ones(len(self.value)), endless=False)
+            chance = unit._largest(np.flatnonzero(nothing))["disobey"][1]
+            if chance > AUDIT_TOLERANCE:
+                found["disobey-without-value"] = chance * some, chance
+        return found
+
+    def weightless(self) -> dict[str, tuple[float, float]]:
+        """`deviations` of the types whose report has no weight; empty if there are none."""
+        made = np.bincount(self.report, self.weight)
+        types = np.flatnonzero(made[self.report] == 0)
+        return self._largest(types) if len(types) else {}
+
+    def _at_infinity(self) -> dict[str, tuple[float, float]]:
+        """Gains of the last type per unit of value, if it is without end: payments do not matter then."""
+        last, value = slice(-1, None), float(self.value[-1])
+        one = replace(
+            self,
+            weight=np.ones(1),
+            value=np.ones(1),
+            belief=self.belief[last],
+            report=self.report[last],
+            cost=self.cost[last] / value,
+            payment=np.zeros_like(self.payment),
+            outside=self.outside[last] / value,
+            stake=self.stake[last] / value,
+            endless=False,
+        )
+        return one._largest(np.zeros(1, dtype=np.int64))
+
+    def _largest(self, active: IntArray) -> dict[str, tuple[float, float]]:
+        likely = np.flatnonzero(self.probability > 0)
         reports, states = self.payment.shape[1], self.belief.shape[1]
-        found = dict.fromkeys(("misreport", "disobey", "both", "individual-rationality"), 0.0)
+        found = dict.fromkeys(("misreport", "disobey", "both", "individual-rationality"), (0.0, 0.0))
         cells = max(1, BLOCK_BYTES // (8 * reports * states))
         types = min(len(active), cells)
         step = max(1, cells // types)
         for first in range(0, len(active), types):
             for start in range(0, len(likely), step):
-                gains = self._gains(likely[start : start + step], active[first : first + types])
-                found = {name: max(worst, float(gains[name].max())) for name, worst in found.items()}
+                block = active[first : first + types]
+                for name, gains in self._gains(likely[start : start + step], block).items():
+                    most = gains.max(axis=tuple(axis for axis in range(gains.ndim) if axis != 1))
+                    gain, share = found[name]
+                    found[name] = max(gain, float(most.max())), max(share, float((most / self.stake[block]).max()))
         return found
 
     def _gains(self, case: IntArray, types: IntArray) -> dict[str, FloatArray]:
@@ -163,9 +221,18 @@ def assess(market: Market, mechanism: Judged) -> Audit:
 
     ``misreport``: report another type and obey; ``disobey``: report the truth and act otherwise; ``both``;
     ``individual-rationality``: opt out and face informed rivals. Ex post at a profile of positive weight, Bayesian in expectation
-    over the others' types.
+    over the others' types. A gain is without bound if it grows with values that have no end. A buyer that values nothing is
+    expected to act as its belief says, like one that values little: ``disobey-without-value``, see `View.deviations`. Of types
+    without weight a note says what they gain; they are not judged.
     """
     views = mechanism.views(market)
-    each = [view.deviations() for view in {id(view): view for view in views}.values()]
-    worst = {name: max(found[name] for found in each) for name in each[0]}
-    return Audit(quantities(market, views), worst, float(market.scale))
+    different = list({id(view): view for view in views}.values())
+    each = [view.deviations() for view in different]
+    names = list(dict.fromkeys(name for found in each for name in found))
+    worst, relative = ({name: max(found[name][k] for found in each if name in found) for name in names} for k in (0, 1))
+    notes = []
+    if idle := [gains for view in different if (gains := view.weightless())]:
+        most = {name: max(gains[name][0] for gains in idle) for name in idle[0]}
+        said = ", ".join(f"{name.replace('-', ' ')} {gain:.3g}" for name, gain in most.items())
+        notes.append(f"types of weight 0 are not judged; the most that one gains: {said}")
+    return Audit(quantities(market, views), worst, float(market.scale), relative, tuple(notes))

@@ -8,13 +8,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from optmarket.laws import PiecewiseLinear
+from optmarket.laws import PiecewiseLinear, Smooth
 from optmarket.models._selling_information_plane import Plane
 from optmarket.numbers import floats
 from optmarket.program import FloatArray
 
 NODES = 2**16  # kinks of a majorant by tangents
 STEPS = 2**18  # of one by steps
+LEVELS = 2**9  # quantiles between which there are as many steps
+NEAR = 1e-15  # of the largest value: steps are no shorter
 LITTLE = 1 / 32  # of the largest revenue at one price
 FAR = Fraction(999, 1000)  # of an unbounded distribution's mass is covered evenly
 
@@ -43,11 +45,8 @@ class Bend:
         law = plane.value
         if isinstance(law, PiecewiseLinear):
             return cls._of_tangents(law)
-        low, high = map(float, plane.ends)
-        value = np.linspace(low, high, STEPS + 1)
-        if plane.tail:
-            far = float(law.quantiles([FAR])[0])
-            value = np.concatenate([np.linspace(low, far, STEPS // 2 + 1)[:-1], np.geomspace(far, high, STEPS // 2 + 1)])
+        value = cls._steps(plane, law)
+        low, high = float(value[0]), float(value[-1])
         step = np.diff(value)
         nodes = np.concatenate([[max(0.0, low - step[0])], value, [high + step[-1]]])
         # between two nodes R is at most the upper one times the chance at the lower one
@@ -65,6 +64,23 @@ class Bend:
             kinks, level = np.append(kinks, kinks[-1] + further), np.append(level, plane.tail)
         slope = np.diff(level, prepend=0.0) / np.diff(kinks, prepend=0.0)
         return cls(kinks, np.diff(slope, append=0.0), plane.tail)
+
+    @staticmethod
+    def _steps(plane: Plane, law: Smooth) -> FloatArray:
+        """Ends of steps: half of them even, half of them as many between any two quantiles, as a peak may be narrow."""
+        low, high = map(float, plane.ends)
+        last, even = high, np.zeros(0)
+        if plane.tail:
+            last = float(law.quantiles([FAR])[0])
+            even = np.geomspace(last, high, STEPS // 2 + 1)
+        even = np.append(np.linspace(low, last, STEPS // 2 + 1), even)
+        often = floats(law.quantiles([Fraction(k, LEVELS) for k in range(1, LEVELS)]))
+        joints = np.unique(np.concatenate([[low, last], law.joints, often]))
+        joints = joints[(joints >= low) & (joints <= last)]
+        parts = STEPS // 2 // len(joints)
+        between = joints[:-1, None] + np.diff(joints)[:, None] * np.arange(parts) / parts
+        value = np.unique(np.concatenate([even, between.ravel()]))
+        return np.append(value[:-1][np.diff(value) > NEAR * high], high)
 
     @classmethod
     def _of_tangents(cls, law: PiecewiseLinear) -> Bend:

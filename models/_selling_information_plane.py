@@ -136,18 +136,32 @@ class Plane:
 
     @cached_property
     def grid(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Edges of about `CELLS` equally long cells of beliefs, 1/2 among them, their masses and first moments."""
-        low, high = map(float, self.belief.support)
-        edges = np.linspace(low, high, CELLS + 1)
+        """Edges of about `CELLS` cells of beliefs, 1/2 among them, their masses and first moments.
+
+        They are as many where beliefs are frequent as where there is much room, however narrow the distribution; a gap is one cell.
+        """
+        law = self.belief
+        low, high = law.support
+        if isinstance(law, PiecewiseLinear):
+            knots, levels = law.as_floats
+            length, mass = np.diff(knots), np.diff(levels)
+            share = np.where(mass > 0, length / length[mass > 0].sum() + mass, 0.0) / 2
+            parts = np.maximum(1, np.ceil(CELLS * share)).astype(np.int64)
+            inner = [np.linspace(*ends, count + 1) for *ends, count in zip(knots[:-1], knots[1:], parts, strict=True)]
+        else:
+            often = floats(law.quantiles([Fraction(k, CELLS // 2) for k in range(1, CELLS // 2)]))
+            inner = [np.linspace(float(low), float(high), CELLS // 2 + 1), often]
+        edges = np.unique(np.concatenate([[float(low), float(high)], *inner]))
+        edges = edges[(edges >= float(low)) & (edges <= float(high))]
         if low < 0.5 < high:
-            edges[np.abs(edges[1:-1] - 0.5).argmin() + 1] = 0.5
+            edges = np.union1d(edges, 0.5)
         return edges, *self.cells(edges)
 
     def grid_with(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Masses and first moments of cells, those of the grid not computed again."""
         known, mass, moment = self.grid
         left, right = edges[:-1], edges[1:]
-        place = np.minimum(np.searchsorted(known, left), CELLS - 1)
+        place = np.minimum(np.searchsorted(known, left), len(known) - 2)
         old = (known[place] == left) & (known[place + 1] == right)
         masses, moments = np.where(old, mass[place], 0.0), np.where(old, moment[place], 0.0)
         ends = np.unique(np.concatenate([left[~old], right[~old]]))

@@ -26,6 +26,7 @@ from optmarket.program import FloatArray, IntArray, LinearProgram, Rows
 from optmarket.solution import Options, Status
 
 SPANS = 8  # of values, and twice as many of beliefs, to begin with
+MOST_GAPS = 64  # ends of gaps of beliefs at which pieces are cut at once
 HEAVY = 0.02  # of all weight: a kink that is cut off from its neighbours at once
 SHARE = 0.8  # of what the pieces lose, in those that are split next
 MOST_PAIRS = 1_000_000  # of means and corners, beyond which programs take minutes
@@ -185,7 +186,10 @@ class Relaxation:
         first = np.unique([*np.linspace(0, kinks, SPANS + 1).astype(np.int64), *heavy, *heavy + 1])
         half = np.searchsorted(self.edges, 0.5)
         cells = len(self.edges) - 1
-        left = np.unique([*np.linspace(0, cells, 2 * SPANS + 1).astype(np.int64), min(int(half), cells)])
+        # a gap is no part of a piece
+        none = np.diff(self.mass) == 0
+        turns = np.flatnonzero(none[1:] != none[:-1])[:MOST_GAPS] + 1
+        left = np.unique([*np.linspace(0, cells, 2 * SPANS + 1).astype(np.int64), min(int(half), cells), *turns])
         value, belief = (axis.ravel() for axis in np.meshgrid(np.arange(len(first) - 1), np.arange(len(left) - 1)))
         return Pieces(first[value], first[value + 1], left[belief], left[belief + 1])
 

@@ -226,8 +226,9 @@ def solve(params: Params, options: Options | None = None) -> Answer:
             "leave the method out",
             field="params.max_items",
         )
-    # one item is known exactly without the program
-    relaxed = _solve(market, replace(options, exact=options.exact and most > 1), start)
+    # one item is known exactly without the program; of a time limit half is kept for the search
+    half = None if options.time_limit is None else options.time_limit / 2
+    relaxed = _solve(market, replace(options, exact=options.exact and most > 1, time_limit=half), start)
     answer = best_menu(market, most, relaxed, options, start)
     return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
 

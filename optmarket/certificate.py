@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -125,22 +128,46 @@ class Vertex:
 
     Attributes
     ----------
+    program : LinearProgram
+    rows : Rows
+        The listed ones.
     x : object array of Fraction, shape (columns,)
+    activity : object array of Fraction, shape (rows,)
+        Of the listed rows.
     multipliers : object array of Fraction, shape (rows,)
     reduced : object array of Fraction, shape (columns,)
         Objective less multipliers times rows.
-    infeasible, unpriced : Fraction
-        The largest violation of a box or listed row, and of the sign of a multiplier or reduced cost; 0 at an optimum.
     """
 
+    program: LinearProgram
+    rows: Rows
     x: NumberArray
+    activity: NumberArray
     multipliers: NumberArray
     reduced: NumberArray
-    infeasible: Fraction
-    unpriced: Fraction
+
+    @cached_property
+    def infeasible(self) -> Fraction:
+        """The largest violation of a box or listed row; 0 at an optimum."""
+        program, rows = self.program, self.rows
+        wrong = program.lower - self.x, self.x - program.upper, rows.lower - self.activity, self.activity - rows.upper
+        worst: Fraction = max(itertools.chain([Fraction(0)], *wrong))
+        return worst
+
+    @cached_property
+    def unpriced(self) -> Fraction:
+        """The largest violation of the sign of a multiplier or reduced cost; 0 at an optimum."""
+        program, rows = self.program, self.rows
+        # at its lower bound a column or row may not want to go up, at its upper bound not down
+        sign = 1 if program.sense == "max" else -1
+        wants_up = sign * np.concatenate([self.reduced, self.multipliers])
+        at_lower = np.concatenate([self.x <= program.lower, self.activity <= rows.lower])
+        at_upper = np.concatenate([self.x >= program.upper, self.activity >= rows.upper])
+        worst: Fraction = max(itertools.chain([Fraction(0)], wants_up[~at_upper], -wants_up[~at_lower]))
+        return worst
 
 
-def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
+def vertex(program: LinearProgram, rows: Rows, basis: Basis, check: Callable[[], None] = lambda: None) -> Vertex:
     """Solve a basis in rationals.
 
     Parameters
@@ -150,6 +177,8 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
     rows : Rows
         The listed rows, of Fractions, in the basis' order.
     basis : Basis
+    check : callable, optional
+        Called now and then; raises to stop.
 
     Raises
     ------
@@ -174,23 +203,17 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
         if k is not None:
             matrix[row][k] = value
             transposed[k][int(row)] = value
-    x[basic] = _solve(matrix, list(right))
+    x[basic] = _solve(matrix, list(right), check)
     multipliers = np.full(len(rows), Fraction(0), dtype=object)
-    multipliers[tight] = _solve(transposed, list(objective[basic]))
+    multipliers[tight] = _solve(transposed, list(objective[basic]), check)
 
     reduced = objective.copy()
-    np.subtract.at(reduced, rows.index, rows.value * multipliers[rows.owner()])
-    infeasible = max([*(lower - x), *(x - upper), *rows.violation(x), Fraction(0)])
-    # at its lower bound a column or row may not want to go up, at its upper bound not down
-    sign = 1 if program.sense == "max" else -1
-    wants_up = sign * np.concatenate([reduced, multipliers])
-    at_lower = np.concatenate([x <= lower, rows.activity(x) <= rows.lower])
-    at_upper = np.concatenate([x >= upper, rows.activity(x) >= rows.upper])
-    unpriced = max([*wants_up[~at_upper], *-wants_up[~at_lower], Fraction(0)])
-    return Vertex(x, multipliers, reduced, infeasible, unpriced)
+    priced = rows.take(tight)
+    np.subtract.at(reduced, priced.index, priced.value * multipliers[tight][priced.owner()])
+    return Vertex(program, rows, x, rows.activity(x), multipliers, reduced)
 
 
-def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArray:
+def tableau_row(rows: Rows, basis: Basis, which: int, columns: int, check: Callable[[], None] = lambda: None) -> NumberArray:
     """How a basic variable or row activity moves with each one that is not basic: a row of the simplex tableau.
 
     Parameters
@@ -202,6 +225,8 @@ def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArr
         The basic variable, or `columns` plus the number of the basic row.
     columns : int
         Of the program.
+    check : callable, optional
+        Called now and then; raises to stop.
 
     Returns
     -------
@@ -230,7 +255,7 @@ def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArr
     for row, column, value in zip(listed.owner(), listed.index, listed.value, strict=True):
         if int(column) in place:
             transposed[place[int(column)]][int(row)] = value
-    weight = _solve(transposed, right)
+    weight = _solve(transposed, right, check)
     np.subtract.at(change, listed.index, listed.value * weight[listed.owner()])
     change[columns + tight] = weight
     change[basic] = Fraction(0)
@@ -257,7 +282,7 @@ def prove(program: LinearProgram, rows: Rows, found: Vertex) -> Proof:
     return Proof(value, found.x, found.multipliers)
 
 
-def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction]) -> NumberArray:
+def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction], check: Callable[[], None] = lambda: None) -> NumberArray:
     """Solve a square sparse system of Fractions, pivoting where least fill is expected; `matrix` and `right` are used up."""
     n = len(matrix)
     columns: list[set[int]] = [set() for _ in range(n)]
@@ -267,6 +292,7 @@ def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction]) -> NumberAr
     pivots: list[tuple[int, int]] = []
     open_columns = set(range(n))
     while open_columns:
+        check()
         c = min(open_columns, key=lambda k: (len(columns[k]), k))
         if not columns[c]:
             raise SolverError("the solver's basis is singular in exact arithmetic")

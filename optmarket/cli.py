@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import tempfile
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
@@ -11,11 +13,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from optmarket import __version__, cli_many, export, pages, plots, registry, terminal
+from optmarket import __version__, cli_many, export, pages, plots, registry, startup, terminal
 from optmarket.errors import InstanceError, ModelError, OptmarketError
-from optmarket.files import must_be_writable, read_text, write_text
+from optmarket.files import STDOUT, must_be_writable, must_have_short_keys, must_take, read_text, write_text
 from optmarket.instance import Instance
 from optmarket.shell import (
+    BAD_INPUT,
     GOOD,
     UNMET,
     Exact,
@@ -24,16 +27,19 @@ from optmarket.shell import (
     Gap,
     Json,
     Method,
+    Outside,
     Threads,
     TimeLimit,
     attempt,
     check_options,
     code_of,
+    complain,
     each,
+    loaded,
 )
 from optmarket.solution import Claim, Solution
 from optmarket.template import template
-from optmarket.workflow import audit, load, solve
+from optmarket.workflow import audit, solve
 
 _EXIT_CODES = """
 \b
@@ -128,6 +134,7 @@ def show_command(
     file: Annotated[
         Path, typer.Argument(metavar="INSTANCE|SOLUTION.json", help="An instance, or a saved solution.", show_default=False)
     ],
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
     """Print what an instance says, or a saved solution."""
@@ -136,7 +143,7 @@ def show_command(
         if file.suffix.lower() == ".json":
             _print_solution(Solution.read(file), as_json)
             return GOOD
-        case = load(file)
+        case = loaded(file, outside)
         if as_json:
             terminal.write_json(
                 {
@@ -160,7 +167,7 @@ def new_command(
     market: Annotated[str, typer.Argument(metavar="MARKET", help="A market's name, as in `optmarket list`.", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, which must not exist. Default: stdout."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, which must not exist. Default: -, stdout."),
     ] = None,
     files: Annotated[
         list[Path] | None,
@@ -201,12 +208,11 @@ def new_command(
             raise InstanceError("goes with --from-confusion", field=given)
         else:
             text = template(spec.name, spec.title, spec.source, spec.params)
-        if output is None:
+        if output is None or str(output) == STDOUT:
             terminal.write(text)
             return GOOD
         if os.path.lexists(output):
             raise InstanceError("exists already; name a new file", file=str(output))
-        must_be_writable(output.parent)
         write_text(output, text)
         terminal.say(f"wrote {output}; try: optmarket solve {output}")
         return GOOD
@@ -215,12 +221,12 @@ def new_command(
 
 
 @app.command("check")
-def check_command(instances: Files, as_json: Json = False) -> None:
+def check_command(instances: Files, outside: Outside = False, as_json: Json = False) -> None:
     """Validate instance files without solving them."""
     reports: list[dict[str, Any]] = []
 
     def run(file: Path) -> int:
-        case = load(file)
+        case = loaded(file, outside)
         if as_json:
             reports.append({**_named(case), "title": case.title, "notes": case.notes})
             return GOOD
@@ -250,6 +256,7 @@ def solve_command(
     plot: Annotated[
         bool, typer.Option("--plot", help="Also draw each solution into DIR/<slug>.png and .svg. Default: draw nothing.")
     ] = False,
+    outside: Outside = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one solution a line as JSON, and errors as JSON on stderr. Default: text.")
     ] = False,
@@ -272,14 +279,13 @@ def solve_command(
         return GOOD
 
     def run(file: Path) -> int:
-        case = load(file)
+        case = loaded(file, outside)
         target = None if out is None else out / f"{case.slug}.json"
         if target is not None:
             if target in written:
                 raise InstanceError(f"would overwrite the solution of {written[target]} in {target}", file=str(file))
-            must_be_writable(target.parent)
-            if os.path.isdir(target):
-                raise InstanceError("is a directory; the solution goes into a file of that name", file=str(target))
+            for made in (target, *(plots.files(target.with_suffix("")) if plot else ())):
+                must_take(made)
             written[target] = file
         with terminal.progress(case.slug, hidden=as_json) as progress:
             found = solve(case, method=method, gap=gap, time_limit=time_limit, threads=threads, exact=exact, progress=progress)
@@ -308,20 +314,24 @@ def audit_command(
         Path,
         typer.Argument(metavar="MECHANISM.json", help="A mechanism file, or a solution saved by solve.", show_default=False),
     ],
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
     """Say what anyone's mechanism earns and whether it holds.
 
     It is judged from the market's primitives alone. Violations are what a type could gain, in payoff units; the exit code is 1
-    if one exceeds 1e-7 of the market's payoff scale.
+    if one exceeds its tolerance, in most markets 1e-7 of what is at stake for the type.
     """
 
     def run() -> int:
-        case = load(instance)
+        case = loaded(instance, outside)
         found = audit(case, mechanism)
         if as_json:
             words = pages.verdict(found).plain
-            terminal.write_json({"instance": _named(case), "audit": asdict(found), "good": found.good, "verdict": words})
+            # JSON knows no infinity: a gain without bound is null
+            gains = {name: gain if math.isfinite(gain) else None for name, gain in found.violations.items()}
+            judged = {**asdict(found), "violations": gains}
+            terminal.write_json({"instance": _named(case), "audit": judged, "good": found.good, "verdict": words})
         else:
             terminal.show(pages.audit(case.title, found, terminal.width_of(sys.stdout)))
         return GOOD if found.good else UNMET
@@ -335,8 +345,9 @@ def export_command(
     file_format: Annotated[Literal["mps", "lp"], typer.Option("--format", help="The file's format.")] = "mps",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to this file. Default: the instance's name, here."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, - for stdout. Default: the instance's name."),
     ] = None,
+    outside: Outside = False,
 ) -> None:
     """Write an instance's linear program, every row listed, for other solvers.
 
@@ -344,14 +355,21 @@ def export_command(
     """
 
     def run() -> int:
-        case = load(instance)
+        case = loaded(instance, outside)
         program = registry.get(case.model).program(case.params)
         if program is None:
             raise ModelError(f"has no linear program to export: {case.model} solves it in closed form; with a grid it has one")
         target = Path(f"{instance.stem}.{file_format}") if output is None else output
-        if target.suffix != f".{file_format}":
+        if str(target) == STDOUT:
+            with tempfile.TemporaryDirectory() as folder:
+                written = Path(folder) / f"{instance.stem[:100]}.{file_format}"
+                export.write(program, written)
+                terminal.write(written.read_text("utf-8"))
+        elif target.suffix != f".{file_format}":
             raise InstanceError(f"must end in .{file_format}", file=str(target))
-        export.write(program, target)
+        else:
+            must_take(target)
+            export.write(program, target)
         rows, columns, nonzeros = program.size(listed=True)
         terminal.say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
         return GOOD
@@ -372,13 +390,33 @@ def main() -> int:
     int
         The exit code.
     """
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files; one that is named there and broken is no reason to fail
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a title in letters the terminal has not is no reason to fail
     terminal.silence_libraries()
     try:
+        code = _run()
+    except OptmarketError as error:  # outside of what a command attempts: stdout lost while help or a summary is printed
+        code = complain(error, False, BAD_INPUT)
+    except OSError as error:
+        said = getattr(error.__context__, "format_message", None)  # a mistyped command that stderr could not be told of
+        terminal.give_up(sys.stderr if said else sys.stdout)
+        terminal.complain(
+            f"error: {said() if said else OptmarketError(terminal.in_words(error), file=error.filename or 'stdout')}"
+        )
+        code = BAD_INPUT
+    startup.end()
+    return code
+
+
+def _run() -> int:
+    stdout = sys.stdout
+    try:
         app(prog_name="optmarket")
     except SystemExit as stop:
+        if sys.stdout is not stdout:  # typer's way to say that nobody reads its help
+            return terminal.CLOSED_PIPE
         return int(stop.code or GOOD)
     return GOOD
 
@@ -386,7 +424,9 @@ def main() -> int:
 def _title(path: Path) -> str | None:
     """An instance's title, without the labour of validating it."""
     try:
-        title = tomllib.loads(read_text(path)).get("title")
+        text = read_text(path)
+        must_have_short_keys(text, str(path))
+        title = tomllib.loads(text).get("title")
     except (OptmarketError, ValueError, RecursionError):
         return None
     return title if isinstance(title, str) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from numbers import Integral, Real
@@ -18,6 +19,7 @@ from rich.text import Text
 from optmarket.instance import Instance, canonical
 from optmarket.numbers import exact
 from optmarket.solution import DEFAULT_GAP, Audit, Claim, Solution, Status
+from optmarket.text import visible
 
 DIGITS = 6
 VALUE_DIGITS = 9
@@ -63,7 +65,7 @@ def solution(found: Solution, width: int) -> Group:
         ending.add_row(Text("note", style="bold"), plain(note))
     parts += [Text(), ending]
     if run := _run(found.run):
-        parts.append(Text(run, style="dim"))
+        parts.append(Text(visible(run), style="dim"))
     return Group(*parts)
 
 
@@ -73,10 +75,14 @@ def audit(title: str, found: Audit, width: int) -> Group:
     for name, value in found.quantities.items():
         numbers.add_row(plain(name), number(value, zero=_noise(found)))
     for position, (name, value) in enumerate(found.violations.items()):
-        numbers.add_row(
-            "" if position else "violations", Text(f"{name.replace('-', ' ')} {number(value, 3, zero=_noise(found))}")
-        )
-    return Group(_head(title, "", width), numbers, verdict(found))
+        numbers.add_row("" if position else "violations", plain(f"{name.replace('-', ' ')} {_gain(value, zero=_noise(found))}"))
+    notes = [plain(f"note: {note}") for note in found.notes]
+    return Group(_head(title, "", width), numbers, verdict(found), *notes)
+
+
+def _gain(value: float, zero: float = 0.0) -> str:
+    """A violation, which may grow without bound where types have no end."""
+    return "without bound" if math.isinf(value) else number(value, 3, zero=zero)
 
 
 def verdict(found: Audit) -> Text:
@@ -91,11 +97,11 @@ def verdict(found: Audit) -> Text:
     gains, others = [], []
     for name, value in found.violations.items():
         if found.exceeds(name) and name in _GAINS:
-            gains.append(f"{number(value, 3)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
+            gains.append(f"{_gain(value)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
         elif found.exceeds(name):
-            others.append(f"{name.replace('-', ' ')} {number(value, 3)}")
+            others.append(f"{name.replace('-', ' ')} {_gain(value)}")
     said = ", ".join([f"a type gains {gains[0]}", *gains[1:], *others] if gains else others)
-    return Text(f"does not hold: {said} (payoff units; the tolerance is {found.tolerance})", style="bold red")
+    return Text(visible(f"does not hold: {said} (payoff units; the tolerance is {found.tolerance})"), style="bold red")
 
 
 def outcome(claim: Claim, found: Solution) -> str:
@@ -139,8 +145,8 @@ def listing(rows: Iterable[tuple[str, ...]]) -> Table:
 
 
 def plain(text: str) -> Text:
-    """Text as it is: no markup read in it, and nothing that would steer a terminal or break the line."""
-    return Text("".join(letter if letter.isprintable() else " " for letter in text), overflow="fold")
+    """Text as it is: no markup read in it, and what would steer a terminal or break the line written out."""
+    return Text(visible(text), overflow="fold")
 
 
 def number(value: Real | float, digits: int = DIGITS, *, zero: float = 0.0) -> str:
@@ -233,7 +239,9 @@ def _noise(found: Audit) -> float:
 def _quantities(found: Solution) -> Table:
     table = _grid(3)
     table.columns[0].no_wrap = True
-    table.add_row(Text(found.objective, style="bold"), Text(number(found.value, VALUE_DIGITS), style="bold"), _interval(found))
+    table.add_row(
+        Text(visible(found.objective), style="bold"), Text(number(found.value, VALUE_DIGITS), style="bold"), _interval(found)
+    )
     for name, value in found.quantities.items():
         if name != found.objective:
             table.add_row(plain(name), number(value, zero=_noise(found.audit)), "")
@@ -307,12 +315,12 @@ def _origin(claim: Claim) -> str:
 
 def _audit_line(found: Solution) -> Text:
     zero = _noise(found.audit)
-    violations = [f"{name.replace('-', ' ')} {number(value, 3, zero=zero)}" for name, value in found.audit.violations.items()]
-    line = Text("   ".join(violations) or "nothing that could be violated")
+    violations = [f"{name.replace('-', ' ')} {_gain(value, zero=zero)}" for name, value in found.audit.violations.items()]
+    line = Text(visible("   ".join(violations)) or "nothing that could be violated")
     if not found.audit.good:
         line.append(f"   NOT MET: above the tolerance of {found.audit.tolerance}", style="bold red")
     for words in found.contradictions:
-        line.append(f"   NOT MET: {words}", style="bold red")
+        line.append(f"   NOT MET: {visible(words)}", style="bold red")
     return line
 
 
@@ -332,7 +340,7 @@ def _run(run: Mapping[str, Any]) -> str:
 
 
 def _table(name: str, table: pd.DataFrame, limit: int, width: int, zero: float) -> list[RenderableType]:
-    heading = Text(name, style="bold")
+    heading = Text(visible(name), style="bold")
     if table.empty:
         return [heading, Text("  nothing is sold" if name == "menu" else "  none")]
     shown = table.head(limit)

@@ -107,7 +107,11 @@ class Rows:
     def activity(self, x: NumberArray) -> NumberArray:
         """A x, shape (n,)."""
         total: NumberArray = np.zeros(len(self), dtype=np.result_type(self.value, x))
-        np.add.at(total, self.owner(), self.value * x[self.index])
+        owner, value, at = self.owner(), self.value, x[self.index]
+        if total.dtype == object:  # where each product is dear, and most are 0
+            live = (at != 0).astype(bool)
+            owner, value, at = owner[live], value[live], at[live]
+        np.add.at(total, owner, value * at)
         return total
 
     def violation(self, x: NumberArray) -> NumberArray:

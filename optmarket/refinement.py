@@ -5,8 +5,10 @@ Where the solver does not see it even so, a dual simplex method in rationals goe
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -38,7 +40,7 @@ def solve_exactly(program: LinearProgram, result: LpResult | None, seconds: floa
     result : LpResult or None
         Of `solve` on it, if there is one.
     seconds : float, optional
-        Time limit, looked at between refinements and pivots.
+        Time limit, looked at in every step of elimination.
 
     Returns
     -------
@@ -54,25 +56,25 @@ def solve_exactly(program: LinearProgram, result: LpResult | None, seconds: floa
         raise ModelError("only a program of Fractions can be proved exactly; build it with exact numbers")
     rows = Rows.join([*program.rows.values(), *(family.seed() for family in program.families.values())])
     deadline = math.inf if seconds is None else time.perf_counter() + seconds
+
+    def check() -> None:
+        if time.perf_counter() > deadline:
+            raise TimeoutError
+
     basis = None
     if result is not None:
         rows, basis = result.rows, result.basis
     try:
         if basis is not None:
             try:
-                return _magnified(program, rows, basis, deadline)
+                return _magnified(program, rows, basis, check)
             except SolverError:
                 pass  # the solver does not get there: the method below does without it
-        return _pivoted(program, rows, basis, deadline)
+        return _pivoted(program, rows, basis, check)
     except TimeoutError:
         return Status.TIME_LIMIT
     except KeyboardInterrupt:
         return Status.INTERRUPTED
-
-
-def _check(deadline: float) -> None:
-    if time.perf_counter() > deadline:
-        raise TimeoutError
 
 
 def _failing(program: LinearProgram, found: Vertex) -> Rows:
@@ -84,13 +86,12 @@ def _with_rows(basis: Basis, more: Rows) -> Basis:
     return Basis(basis.columns, np.concatenate([basis.rows, np.zeros(len(more), dtype=np.int64)]))
 
 
-def _magnified(program: LinearProgram, rows: Rows, basis: Basis, deadline: float) -> Proof:
+def _magnified(program: LinearProgram, rows: Rows, basis: Basis, check: Callable[[], None]) -> Proof:
     for _ in range(REFINEMENTS):
-        found = vertex(program, rows, basis)
+        found = vertex(program, rows, basis, check)
         failing = _failing(program, found)
         if not (found.infeasible or found.unpriced or len(failing)):
             return prove(program, rows, found)
-        _check(deadline)
         rows, basis = Rows.join([rows, failing]), _with_rows(basis, failing)
         basis = _refined(program, rows, found, basis)
     raise SolverError(f"no basis was found exactly optimal in {REFINEMENTS} refinements; the program may be too large for it")
@@ -99,7 +100,7 @@ def _magnified(program: LinearProgram, rows: Rows, basis: Basis, deadline: float
 # The dual simplex method in rationals ------------------------------------------------------------------------------------
 
 
-def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, deadline: float) -> Proof:
+def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, check: Callable[[], None]) -> Proof:
     """The exact optimum by the bounded dual simplex method.
 
     Every variable has a box, and so every row's activity: any basis is made dual feasible by moving what is not basic to its
@@ -110,18 +111,17 @@ def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, deadline: 
         raise SolverError("has a variable without finite bounds, for which there is no exact proof by pivoting")
     if basis is not None:
         try:
-            vertex(program, rows, basis)
+            vertex(program, rows, basis, check)
         except SolverError:
             basis = None
     if basis is None:
         basis = Basis(np.full(program.columns, -1), np.zeros(len(rows), dtype=np.int64))
     boxed = _boxed(program, rows)
     for pivots in range(PIVOTS):
-        _check(deadline)
-        found = vertex(program, boxed, basis)
+        found = vertex(program, boxed, basis, check)
         placed = _dual_feasible(program, basis, found)
         if placed is not basis:
-            basis, found = placed, vertex(program, boxed, placed)
+            basis, found = placed, vertex(program, boxed, placed, check)
         leaving = _leaving(program, boxed, basis, found, by_index=pivots >= LARGEST_FIRST)
         if leaving is None:
             failing = _failing(program, found)
@@ -130,7 +130,7 @@ def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, deadline: 
             rows, boxed = Rows.join([rows, failing]), Rows.join([boxed, _boxed(program, failing)])
             basis = _with_rows(basis, failing)
         else:
-            basis = _exchanged(program, boxed, basis, found, *leaving)
+            basis = _exchanged(program, boxed, basis, found, *leaving, check)
     raise SolverError(f"no basis was found exactly optimal in {PIVOTS:,} pivots; the program may be too large for it")
 
 
@@ -161,7 +161,7 @@ def _dual_feasible(program: LinearProgram, basis: Basis, found: Vertex) -> Basis
 
 def _leaving(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, *, by_index: bool) -> tuple[int, int] | None:
     """The basic variable or row that fails its bounds most, or the first that does, and the bound it goes to; None if none."""
-    value = np.concatenate([found.x, rows.activity(found.x)])
+    value = np.concatenate([found.x, found.activity])
     lower, upper = np.concatenate([program.lower, rows.lower]), np.concatenate([program.upper, rows.upper])
     below, above = lower - value, value - upper
     wrong = np.maximum(below, above)
@@ -173,7 +173,9 @@ def _leaving(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, *,
     return which, -1 if below[which] > 0 else 1
 
 
-def _exchanged(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, which: int, side: int) -> Basis:
+def _exchanged(
+    program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, which: int, side: int, check: Callable[[], None]
+) -> Basis:
     """The basis after one exchange: `which` leaves for its bound, and of what can bring it there the cheapest enters.
 
     Raises
@@ -182,7 +184,7 @@ def _exchanged(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, 
         If nothing can: the program is infeasible.
     """
     columns = program.columns
-    change = tableau_row(rows, basis, which, columns)
+    change = tableau_row(rows, basis, which, columns, check)
     sides = np.concatenate([basis.columns, basis.rows])
     # at its lower bound a variable can rise, at its upper fall; the one that leaves must rise if it leaves for its lower bound
     helps = -side * -sides * np.sign(change).astype(np.int64) > 0
@@ -213,11 +215,12 @@ def _without_implied(program: LinearProgram, rows: Rows, found: Vertex) -> Verte
 
 def _refined(program: LinearProgram, rows: Rows, found: Vertex, basis: Basis) -> Basis:
     """The solver's basis for the program shifted to a vertex and magnified; rows become columns, so that they carry prices."""
-    infeasible = max(found.infeasible, *rows.violation(found.x))
+    activity = rows.activity(found.x)
+    wrong = program.lower - found.x, found.x - program.upper, rows.lower - activity, activity - rows.upper
+    infeasible = max([*itertools.chain(*wrong), Fraction(0)])
     grow = 2.0 ** _magnification(infeasible)
     price = 2.0 ** _magnification(found.unpriced)
     multipliers = np.concatenate([found.multipliers, np.full(len(rows) - len(found.multipliers), Fraction(0), dtype=object)])
-    activity = rows.activity(found.x)
     shifted = LinearProgram(program.sense)
     columns = shifted.add_variables(
         "point and activity",

@@ -168,12 +168,17 @@ class Audit:
     ``violations`` are at least 0 and in payoff units: the largest gain of a type of positive weight. ``relative``, where a market
     gives it, is the same measured for each type by what is at stake for that type, so that large payoffs of one type excuse
     nothing of another's. ``unit`` is the market's payoff scale, to which violations compare where there is no ``relative``.
+    ``notes`` say in words what is not judged.
     """
 
     quantities: Mapping[str, float]
     violations: Mapping[str, float]
     unit: float = 1.0
     relative: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(self.notes))  # a list in a file
 
     @property
     def worst(self) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
@@ -18,6 +17,7 @@ import pandas as pd
 from optmarket import registry
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.solution import Solution
+from optmarket.text import csv_cell, latex_cell, markdown_cell
 
 DIGITS = 6
 GAP_DIGITS = 2
@@ -241,15 +241,12 @@ def _digits(value: float | Fraction, digits: int, rounding: str) -> str:
 
 def _csv(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
+    csv.writer(stream, lineterminator="\n").writerows([csv_cell(text) for text in row] for row in [columns, *rows])
     return stream.getvalue()
 
 
 def _markdown(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
-    def escaped(text: str) -> str:
-        return re.sub(r"([\\`*_<>|~&#])|(?<=\])(?=\()", r"\\\1", _one_line(text))
-
-    cells = [[escaped(text) or "-" for text in row] for row in [columns, *rows]]
+    cells = [[markdown_cell(text) or "-" for text in row] for row in [columns, *rows]]
     widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(columns))]
     rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
     lines = [cells[0], rule, *cells[1:]]
@@ -258,10 +255,10 @@ def _markdown(columns: list[str], numeric: list[bool], rows: list[list[str]]) ->
 
 def _latex(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
     body = [
-        [_latex_number(text) if right else _latex_text(text) or "--" for text, right in zip(row, numeric, strict=True)]
+        [_latex_number(text) if right else latex_cell(text) or "--" for text, right in zip(row, numeric, strict=True)]
         for row in rows
     ]
-    cells = [[_latex_text(column) for column in columns], *body]
+    cells = [[latex_cell(column) for column in columns], *body]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
     head, *lines = [f"  {' & '.join(_padded(row, widths, numeric))} \\\\\n" for row in cells]
     return "".join(
@@ -278,32 +275,11 @@ def _latex(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> st
     )
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",  # behind a line's end it would open an argument
-    "]": "{]}",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-}
-
-
-def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
-
-
 def _latex_number(text: str) -> str:
     mantissa, _, power = text.partition("e")
     if power:
         return rf"${mantissa}\times10^{{{int(power)}}}$"
     return f"${text}$" if text.startswith("-") else text or "--"
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _padded(row: list[str], widths: list[int], numeric: list[bool]) -> list[str]:

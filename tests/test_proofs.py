@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.exact_lp import Infeasible, Row, maximise
 
 import optmarket as om
 from optmarket import certificate, highs
@@ -25,8 +26,10 @@ from optmarket.models._competing_buyers_market import Market as Rivals
 from optmarket.models._competing_buyers_market import Params as RivalParams
 from optmarket.models._competing_buyers_tally import Tallied
 from optmarket.models._selling_information_envelope import ceiling
+from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
-from optmarket.refinement import solve_exactly
+from optmarket.refinement import _magnified, solve_exactly
+from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
 from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status
 
 INF = math.inf
@@ -139,16 +142,80 @@ def test_a_fixed_column_or_row_may_want_either_way(sense: Any, sign: int, side: 
     assert vertex(held, held.rows["rows"], Basis(np.array([0]), np.array([side]))).unpriced == 0
 
 
+def drawn(rng: random.Random, sense: str) -> tuple[LinearProgram, tuple[Any, ...]]:
+    """A boxed program of rows of all kinds, for the package and for the tests' own solver; degenerate ones among them."""
+    columns, rows = rng.randint(1, 6), rng.randint(0, 7)
+    cost = [Fraction(rng.randint(-4, 4), rng.choice([1, 3])) for _ in range(columns)]
+    box = [(Fraction(low), Fraction(low + rng.randint(0, 3))) for low in (rng.randint(-3, 0) for _ in range(columns))]
+    given = []
+    for _ in range(rows):
+        low = rng.randint(-5, 3)
+        ends = rng.choice([(low, INF), (-INF, low + 2), (low, low + rng.choice([0, 2])), (-INF, INF)])
+        given.append(([Fraction(rng.choice([-2, -1, 0, 0, 1, 3]), rng.choice([1, 7])) for _ in range(columns)], *ends))
+    sign = 1 if sense == "max" else -1
+    own = [Row(dict(enumerate(row)), *(e if math.isinf(e) else Fraction(e) for e in ends)) for row, *ends in given]
+    return program(sense, cost, box, given), ([sign * c for c in cost], own, *zip(*box, strict=True))
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_exact_pivots_end_at_the_optimum(sense: Any, sign: int) -> None:
+    rng = random.Random(7)
+    ends = []
+    for _ in range(60):
+        made, own = drawn(rng, sense)
+        try:
+            value = sign * maximise(*own).value
+        except Infeasible:
+            with pytest.raises(SolverError, match="infeasible"):
+                solve_exactly(made, None)
+            ends.append(False)
+            continue
+        for result in (None, highs.solve(made)):
+            proof = solve_exactly(made, result)
+            assert not isinstance(proof, Status) and proof.value == value
+        ends.append(True)
+    assert 10 < sum(ends) < 55
+
+
 @pytest.mark.parametrize(("sense", "sign"), SENSES)
 @pytest.mark.parametrize("columns", [[-1, -1], [1, -1], [-1, 1]])
 def test_refinement_goes_on_from_a_feasible_basis_that_is_not_optimal(sense: Any, sign: int, columns: list[int]) -> None:
     # a hair that no float sees decides between the corners: nothing is infeasible, only the reduced costs are wrong
     hair = Fraction(1, 10**30)
     made = program(sense, [sign * hair, sign * 2 * hair], [(0, 1), (0, 1)], [([1, 1], -INF, 2), ([1, -1], -1, 1)])
-    result = highs.solve(made)
-    proof = solve_exactly(made, replace(result, basis=Basis(np.array(columns), np.array([0, 0]))))
-    assert not isinstance(proof, Status)
+    # of refinement alone, without the pivots that finish what it leaves
+    proof = _magnified(made, made.rows["rows"], Basis(np.array(columns), np.array([0, 0])), INF)
     assert (proof.value, proof.x.tolist()) == (sign * 3 * hair, [1, 1])
+
+
+def test_the_floats_around_a_number_are_on_its_two_sides() -> None:
+    for number in (third, 2 * third, Fraction(1, 10), Fraction(3, 10), -third, Fraction(10**17 + 1, 3)):
+        low, high = around(number)
+        assert Fraction(low) < number < Fraction(high) and math.nextafter(low, INF) == high
+    assert around(Fraction(3, 8)) == (0.375, 0.375)
+
+
+# Rows that fail --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("buyers", [1, 2, 3, 7])
+@pytest.mark.parametrize("types", [2, 7])
+def test_the_worst_pairs_are_the_same_in_blocks_of_any_size(types: int, buyers: int) -> None:
+    tolerance, failure = 0.05, np.random.default_rng(5).normal(size=(types, types))
+    failure[np.diag_indices(types)] = 100.0  # what a type thinks of its own item is no failure
+    failure[0] *= 0.1
+    failure[1, 0] = 9.0  # the largest is not in the last block
+    other = np.where(np.eye(types, dtype=bool), -np.inf, failure)
+    expected = {
+        (buyer, int(item))
+        for buyer in range(types)
+        for item in np.argsort(-other[buyer])[:ROWS_PER_TYPE]
+        if other[buyer, item] > tolerance
+    }
+    expected |= {(int(other[:, item].argmax()), item) for item in range(types) if other[:, item].max() > tolerance}
+    buyer, item, largest = worst_pairs(types, lambda block: failure[block].copy(), BLOCK_BYTES // buyers, tolerance)
+    assert set(zip(buyer.tolist(), item.tolist(), strict=True)) == expected
+    assert largest == 9.0
 
 
 # What counts as optimal ------------------------------------------------------------------------------------------------------
