@@ -33,6 +33,7 @@ from optmarket.program import FloatArray, IntArray
 from optmarket.simplex import Dirichlet, sticks
 
 MOST_STATES = 6
+LARGEST = 1e12  # sum of a distribution's parameters
 FINEST = 2**14  # parts of equal mass into which each number is cut at last
 START = 4096  # boxes to begin with, at most
 UNDECIDED = 240_000  # corners of boxes halved at once, at most
@@ -169,6 +170,10 @@ class Simplex:
             raise ModelError(
                 f"is for {params.belief.states} states; all beliefs are dealt with for at most {MOST_STATES}: give types",
                 field="params.belief",
+            )
+        if any(sum(parameters) > LARGEST for _, parameters in params.belief.components):
+            raise ModelError(
+                f"has parameters that sum to more than {LARGEST:g}: floats do not tell such beliefs apart", field="params.belief"
             )
         values: tuple[Law, ...] = ()
         value: float | None = None
