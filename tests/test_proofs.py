@@ -21,10 +21,13 @@ from optmarket.errors import SolverError
 from optmarket.laws import PiecewiseLinear
 from optmarket.maxima import Product, largest
 from optmarket.models import selling_information
+from optmarket.models._competing_buyers_enclosure import bracket
 from optmarket.models._competing_buyers_general import surely
 from optmarket.models._competing_buyers_market import Market as Rivals
 from optmarket.models._competing_buyers_market import Params as RivalParams
+from optmarket.models._competing_buyers_optimum import solve_finite
 from optmarket.models._competing_buyers_tally import Tallied
+from optmarket.models._competing_buyers_virtual import Virtual, rule
 from optmarket.models._selling_information_envelope import ceiling
 from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
@@ -297,6 +300,49 @@ def test_the_largest_gain_is_taken_off_once_for_each_buyer(buyers: int, ic: str)
     assert 0 < buyers * 0.25 - surely(market, at(0.25)) < 1e-12
 
 
+def of_values(rng: random.Random, buyers: int, ic: str, denominator: int) -> Rivals:
+    """Buyers of a few values each, in fractions."""
+    made = []
+    for _ in range(buyers):
+        weights = [Fraction(rng.randint(1, denominator), denominator) for _ in range(rng.randint(1, 5))]
+        types = [
+            {"weight": str(w / sum(weights)), "value": str(Fraction(rng.randint(1, denominator), denominator))} for w in weights
+        ]
+        made.append({"types": types})
+    first = Fraction(rng.randint(1, 6), 7)
+    given = {"prior": [str(first), str(1 - first)], "externality": rng.choice(["1/3", 0, 2]), "ic": ic, "buyers": made}
+    return Rivals.of(RivalParams.model_validate(given))
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("buyers", [2, 3])
+def test_bounds_by_virtual_values_in_floats_hold_the_exact_optimum(buyers: int, ic: str) -> None:
+    rng = random.Random(buyers)
+    for _ in range(12):
+        # numbers so long that revenue is computed in floats, unless fractions are asked for
+        market = of_values(rng, buyers, ic, 3**200 + rng.randint(1, 10**6))
+        exact, answer = rule(market, exact=True).revenue, solve_finite(market, Options())
+        assert answer.exact is None
+        assert Fraction(answer.certificate.lower) <= exact <= Fraction(answer.certificate.upper)
+        assert answer.certificate.upper == pytest.approx(answer.certificate.lower, rel=1e-9, abs=1e-11)
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("buyers", [2, 3])
+def test_enclosures_of_finitely_many_values_hold_the_exact_optimum(buyers: int, ic: str) -> None:
+    """Where values are few the sums of an enclosure are exact but for rounding, which its ends carry."""
+    rng = random.Random(10 + buyers)
+    for _ in range(12):
+        market = of_values(rng, buyers, ic, 97)
+        exact = rule(market, exact=True).revenue
+        kinds = [Virtual.of(kind).in_floats for kind in market.buyers]
+        assert market.prior is not None
+        level, alpha = float(max(market.prior)), float(market.externality)
+        found = bracket(kinds, [1] * buyers, level, alpha, ex_post=market.ex_post)
+        assert Fraction(found.lower) <= exact <= Fraction(found.upper)
+        assert buyers > 2 or found.upper - found.lower <= 1e-11 * (1 + float(exact))
+
+
 # Continua of types ---------------------------------------------------------------------------------------------------------
 
 
@@ -357,6 +403,9 @@ class Flat:
 
     def cdf(self, x: Any) -> Any:
         return np.where(np.asarray(x) >= 1, 1.0, 0.0)
+
+    def sf(self, x: Any) -> Any:
+        return 1.0 - self.cdf(x)
 
 
 def test_a_maximum_found_in_floats_carries_their_rounding() -> None:
