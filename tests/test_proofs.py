@@ -33,7 +33,7 @@ from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
 from optmarket.refinement import _magnified, solve_exactly
 from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status
+from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status, relative_gap
 
 INF = math.inf
 TREE = Path(__file__).parents[1]
@@ -275,6 +275,36 @@ def test_a_stated_value_that_the_audit_does_not_find_is_not_good() -> None:
     for off in (1.1e-7, -1.1e-7, 1e-3, -0.1):
         assert not replace(solution, value=recomputed + off * solution.audit.unit).good
     assert not replace(solution, status=Status.GAP).good
+
+
+def test_a_solution_that_contradicts_itself_is_not_good() -> None:
+    solution = om.solve(TREE / "instances" / "selling-information" / "double-deviation.toml", exact=True)
+    value, bounds = solution.value, solution.certificate
+    assert solution.good and not solution.contradictions and solution.exact is not None
+    off = 2e-7 * value
+    for changed, words in (
+        (replace(solution, certificate=replace(bounds, lower=value + off, upper=value + 2 * off)), "below its own lower bound"),
+        (replace(solution, certificate=replace(bounds, lower=value - 2 * off, upper=value - off)), "above its own upper bound"),
+        (replace(solution, certificate=replace(bounds, lower=value + off, upper=value - off)), "above the upper bound"),
+        (replace(solution, exact=solution.exact * Fraction(10**7 + 2, 10**7)), "outside its own bounds"),
+        (replace(solution, exact=solution.exact * Fraction(10**7 - 2, 10**7)), "outside its own bounds"),
+    ):
+        assert not changed.good
+        assert any(words in said for said in changed.contradictions)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "gap"), [(1e-9, 2e-9, 0.5), (-3.0, -2.0, 1 / 3), (1e9, 1e9 + 1e3, 1e-6), (0.0, 0.0, 0.0)]
+)
+def test_a_gap_is_relative_to_the_value_whatever_its_size(lower: float, upper: float, gap: float) -> None:
+    assert relative_gap(lower, upper) == pytest.approx(gap, rel=1e-5)
+    assert relative_gap(lower, upper, rounding=1e10) == 0.0
+    assert relative_gap(lower, INF) == INF
+
+
+@pytest.mark.parametrize(("violation", "share", "good"), [(1e-9, 2e-7, False), (1e3, 0.9e-7, True)])
+def test_an_audit_measures_each_type_by_its_own_stakes(violation: float, share: float, good: bool) -> None:
+    assert Audit({}, {"misreport": violation}, 1.0, relative={"misreport": share}).good is good
 
 
 # Competing buyers ---------------------------------------------------------------------------------------------------------
