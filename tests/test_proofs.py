@@ -272,8 +272,10 @@ def test_a_stated_value_that_the_audit_does_not_find_is_not_good() -> None:
     solution = om.solve(TREE / "instances" / "selling-information" / "double-deviation.toml")
     assert solution.good
     recomputed = solution.audit.quantities["revenue"]
+    wide = replace(solution.certificate, lower=recomputed / 2, upper=2 * recomputed)  # says nothing against any of these
     for off in (1.1e-7, -1.1e-7, 1e-3, -0.1):
-        assert not replace(solution, value=recomputed + off * solution.audit.unit).good
+        stated = replace(solution, value=recomputed * (1 + off), certificate=wide)
+        assert not stated.good and stated.contradictions[0].startswith("recomputed")
     assert not replace(solution, status=Status.GAP).good
 
 
