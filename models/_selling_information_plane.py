@@ -38,6 +38,7 @@ CLOSE = 1e-6  # of the price: how closely
 BEYOND = Fraction(1, 10**10)  # the mass of an unbounded distribution that is far out
 ROUNDING = 1e-13
 TINY = 1e-300
+HURRIED = 1e-4  # of revenue: an enclosure is at least as narrow
 
 
 @dataclass(frozen=True)
@@ -354,7 +355,7 @@ def revenue_between(
     width : float
         Of the enclosure, wanted; it is wider if `MOST_CELLS` do not suffice.
     hurry : callable
-        Whether to be content with a wider one.
+        Whether to be content with a wider one, of 1e-4 of revenue.
     """
     items, prices, _ = _ordered(experiment, price)
     edges, most, more = _with_turns(plane, items), MOST_CELLS // len(prices), np.diff(prices)
@@ -365,7 +366,8 @@ def revenue_between(
         lower, upper = mass * (plane.above(late) @ more), mass * paid
         unsure = np.maximum(upper - lower, 0.0)
         pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / max(width, TINY))).astype(np.int64)
-        if unsure.sum() <= width or pieces.max() == 1 or 4 * len(edges) > most or hurry():
+        near = unsure.sum() <= HURRIED * upper.sum()
+        if unsure.sum() <= width or pieces.max() == 1 or 4 * len(edges) > most or (near and hurry()):
             # of what those pay who pay most on average
             slack = ROUNDING * float(paid.max())
             return max(0.0, float(lower.sum()) - slack), float(upper.sum()) + slack

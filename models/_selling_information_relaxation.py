@@ -11,6 +11,7 @@ is what some item gives there; at the negative ones it is no less than any of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +33,7 @@ AT_ONCE = 0.25  # of what pieces lose: to that they are split before the next pr
 MORE = 1.25  # or until they are so many times as many
 TO_BEGIN = 400  # pieces before the first program
 SHARE = 0.8  # of what the pieces lose, in those that are split next
+ENDLESS = 1e9  # seconds
 MOST_PAIRS = 1_000_000  # of means and corners, beyond which programs take minutes
 MOST_CORNERS = 1200  # the same of corners alone
 SOLVER = {"simplex_scale_strategy": 4}  # with the default the simplex method stalls now and then
@@ -146,7 +148,7 @@ class Relaxation:
         self.rounding = ROUNDING * float(self.weight @ self.value)
 
     def bounds(
-        self, options: Options, left: Callable[[], float | None] = lambda: None, known: FloatArray | None = None
+        self, options: Options, left: Callable[[], float] = lambda: math.inf, known: FloatArray | None = None
     ) -> Iterator[Bound]:
         """One bound after the other, each from pieces that are split where the program before it lost most.
 
@@ -155,7 +157,7 @@ class Relaxation:
         options : Options
             Its threads are used.
         left : callable
-            Seconds that are left; none if there is no limit.
+            Seconds that are left.
         known : array, shape (M, 3), optional
             Items of a good menu, as in `Bound`: pieces are split to begin with where these lose.
         """
@@ -166,7 +168,9 @@ class Relaxation:
         pairs = _nearest(total)
         while True:
             program, rows = _program(total, pairs)
-            found = highs.solve(program, replace(options, gap=None, time_limit=left(), progress=None), settings=SOLVER)
+            found = highs.solve(
+                program, replace(options, gap=None, time_limit=min(left(), ENDLESS), progress=None), settings=SOLVER
+            )
             if found.x is None:
                 item = np.zeros((0, 3))
             else:
@@ -188,7 +192,7 @@ class Relaxation:
                 return
             used = rows.used(found.multipliers)
             means, corners = np.count_nonzero(total.loss), len(total.gain)
-            if corners > MOST_CORNERS or means * corners > MOST_PAIRS:
+            if corners > MOST_CORNERS or means * corners > MOST_PAIRS or not left():
                 return
             pairs = _inherited(used, before, total, parent)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -36,33 +36,41 @@ STEP = 1e-3  # wide enough for cells in which what is sold changes not to matter
 CLOSE = 1e-12
 TRIES = 1500  # menus judged while one is polished
 BOUNDING = 0.8  # of the time there is goes to the bound, the rest to the menu
+PATIENCE = 60.0  # seconds of processor time for the bound if no limit is set,
+LONGER = 10.0  # and so many times as many of any time
 INTEGRAL = 1e-11  # relative error of integrals of distribution functions in floats
 
 
 class Clock:
-    """The time that is left of a limit.
+    """The time that is left of a limit, and of what is spent on a bound if there is none.
 
     Parameters
     ----------
     limit : float, optional
-        In seconds from now; without it there is no end.
+        In seconds from now.
     """
 
     def __init__(self, limit: float | None) -> None:
-        self.start, self.limit = time.perf_counter(), limit
+        self.start, self.worked, self.limit = time.perf_counter(), time.process_time(), limit
 
     @property
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.start
 
-    def left(self, share: float = 1.0) -> float | None:
-        """Seconds until a share of the limit is used up, at least 0."""
-        return None if self.limit is None else max(0.0, share * self.limit - self.seconds)
-
     def over(self) -> bool:
-        """Whether no time is left."""
-        return self.left() == 0.0
+        """Whether the limit is reached."""
+        return self.limit is not None and self.seconds >= self.limit
+
+    def for_bound(self) -> float:
+        """Seconds that are left for the bound, at least 0.
+
+        Without a limit what counts is the processor's time, so that a busy machine finds what an idle one does; a program that
+        stalls is stopped all the same.
+        """
+        if self.limit is None:
+            return max(0.0, LONGER * (PATIENCE - (time.process_time() - self.worked)))
+        return max(0.0, BOUNDING * self.limit - self.seconds)
 
 
 class _TimeIsUp(Exception):
@@ -205,8 +213,7 @@ def solve(params: Params, options: Options) -> Answer:
     try:
         if clock.over():
             status = Status.TIME_LIMIT
-        left = partial(clock.left, BOUNDING)
-        for bound in () if clock.over() else Relaxation(plane, plane.mean).bounds(options, left, full.item):
+        for bound in () if clock.over() else Relaxation(plane, plane.mean).bounds(options, clock.for_bound, full.item):
             sizes.append(bound)
             upper, status = min(upper, float(bound.upper)), bound.status
             item = bound.item[bound.item[:, 2] > SOLD * most]
@@ -221,7 +228,8 @@ def solve(params: Params, options: Options) -> Answer:
                     break
                 best = better(menu, best)
         else:
-            status = Status.GAP if status is Status.OPTIMAL else status
+            # no more programs, or no time for one
+            status = Status.GAP if status is Status.OPTIMAL or clock.limit is None else status
         if upper - lower > wanted():
             lower, menu = enclosed(best)
     except KeyboardInterrupt:
