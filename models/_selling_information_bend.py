@@ -15,7 +15,9 @@ from optmarket.program import FloatArray
 
 NODES = 2**16  # kinks of a majorant by tangents
 STEPS = 2**18  # of one by steps
-LEVELS = 2**9  # quantiles between which there are as many steps
+LEVELS = 2**9  # quantiles between which there are
+BETWEEN = 2**6  # steps, at least,
+SHORTER = 1 / 4  # if these are so much shorter than even ones
 HALVINGS = 40  # of a step's length, at most
 GRADUAL = 1 / 64  # of the way: by how much a step's length may change
 NEAR = 1e-15  # of the largest value: steps are no shorter
@@ -80,8 +82,11 @@ class Bend:
         often = floats(law.quantiles([Fraction(k, LEVELS) for k in range(1, LEVELS)]))
         joints = np.unique(np.concatenate([[low, last], law.joints, often]))
         joints = joints[(joints >= low) & (joints <= last)]
-        longest = (last - low) / (STEPS // 2)
-        wanted = np.minimum(np.diff(joints) / (STEPS // 2 // len(joints)), longest)
+        longest = (last - low) / (STEPS if last == high else STEPS // 2)
+        wanted = np.diff(joints) / BETWEEN
+        # two joints may lie close together for no reason
+        wanted = np.max([np.append(wanted[1:], 0.0), wanted, np.append(0.0, wanted[:-1])], axis=0)
+        wanted = np.where(wanted < SHORTER * longest, wanted, longest)
         near = (joints[:, None] + np.outer([-1, 1], longest * 0.5 ** np.arange(HALVINGS)).ravel()).ravel()
         at = np.union1d(joints, near[(near > low) & (near < last)])
         length = wanted[np.clip(np.searchsorted(joints, at, side="right") - 1, 0, len(wanted) - 1)]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,8 @@ class Plane:
             even = (low + (high - low) * Fraction(k, NODES) for k in range(NODES + 1))
             often = self.value.quantiles([Fraction(k, OFTEN) for k in range(1, OFTEN)])  # a narrow peak lies between even nodes
             edges = sorted({*even, *often, max(high, self.value.end_of_floats[1])})
+        edges = [edge for edge, (left, right) in zip(edges[1:], pairwise(map(float, edges)), strict=True) if left < right]
+        edges = [low, *edges]
         mass, moment = (floats(part) for part in zip(*self.value.cells(edges), strict=True))
         nodes = floats(edges)
         far = [np.append(np.cumsum(part[::-1])[::-1], 0.0) for part in (mass, moment)]
