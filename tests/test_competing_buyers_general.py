@@ -307,6 +307,14 @@ def test_stopped_early_the_bounds_still_hold(ic: str) -> None:
     assert judged.quantities["revenue"] == pytest.approx(answer.certificate.lower, abs=1e-12)
 
 
+@pytest.mark.parametrize("ic", BOTH)
+def test_the_point_of_a_solve_stopped_before_its_first_step_is_a_mechanism(ic: str) -> None:
+    given = on_a_line(6, 2, ic)
+    linear = general.build(given)
+    judged = judge(given, general.read(given, linear, np.zeros(linear.columns)).written_out(given).as_json())
+    assert judged.worst < 1e-12
+
+
 # Mechanisms judged ----------------------------------------------------------------------------------------------------
 
 
