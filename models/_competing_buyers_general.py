@@ -279,7 +279,9 @@ def read(market: Market, program: LinearProgram, x: NumberArray) -> Tallied:
         payments.append(floats(own_unit(active.groups[g][0])) * floats(x[program.variables[f"payment {g + 1}"]]))
         if not active.ex_post:
             experiment = _spread(experiment, np.clip(floats(x[program.variables[f"right {g + 1}"]]), 0.0, 1.0))
-        experiments.append(experiment / experiment.sum(axis=-1, keepdims=True))
+        told = experiment.sum(axis=-1, keepdims=True)
+        # a solve that was stopped before its first step may leave zeros: there each state is told as often as any other
+        experiments.append(np.where(told > 0, experiment, 1.0) / np.where(told > 0, told, market.states))
     found = Tallied(tuple(experiments), tuple(payments))
     asked = [np.maximum(-view.gain.min(axis=1, keepdims=True), 0.0) for view in found.seen_by_kind(active)]
     paid = tuple(payment - (most if active.ex_post else most[0]) for payment, most in zip(payments, asked, strict=True))
