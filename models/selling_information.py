@@ -284,7 +284,7 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
     best, ceiling = _Best(market), around(market.first_best)[1]
 
     def left() -> float | None:
-        return None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
+        return None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
 
     method, linear, result = _run(formulation, options, left, best)
     read = formulation.read
