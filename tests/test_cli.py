@@ -416,7 +416,7 @@ def test_notes_go_to_stderr(run: Callable[..., Done], case: Path) -> None:
     done = run("check", case)
     assert done.code == 0
     assert done.out.startswith("ok  own/two  ") and done.err.startswith(f"note: {case}: ")
-    assert re.search(r"^note +belief", run("solve", case).out, re.MULTILINE)
+    assert re.search(r"^note +entries of belief miss", run("solve", case).out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("out", ["taken", "taken/below"])
