@@ -96,6 +96,8 @@ class Bend:
         length = np.minimum.accumulate((length + GRADUAL * at)[::-1])[::-1] - GRADUAL * at
         length = np.maximum(length, NEAR * high)
         count = np.append(0.0, np.cumsum(2 * np.diff(at) / (length[1:] + length[:-1])))
+        apart = np.append(True, np.diff(np.floor(16 * count)) > 0)  # points much closer than a step say nothing of it
+        count, at = count[apart], at[apart]
         value = PchipInterpolator(count, at)(np.arange(np.ceil(count[-1])))
         end = np.geomspace(last, high, STEPS // 2 + 1) if plane.tail else np.array([high])
         return np.unique(np.concatenate([value, end]))
