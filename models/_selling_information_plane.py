@@ -368,7 +368,8 @@ def revenue_between(
         paid = plane.above(early) @ more
         lower, upper = mass * (plane.above(late) @ more), mass * paid
         unsure = np.maximum(upper - lower, 0.0)
-        pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / max(width, TINY))).astype(np.int64)
+        finest = max(width, ROUNDING * float(upper.sum()), TINY)
+        pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / finest)).astype(np.int64)
         near = unsure.sum() <= HURRIED * upper.sum()
         if unsure.sum() <= width or pieces.max() == 1 or 4 * len(edges) > most or (near and hurry()):
             # of what those pay who pay most on average
