@@ -99,7 +99,7 @@ __all__ = [
 ]
 
 
-GRID = "revenue is the optimum of the grid's types, which is no bound on that of the continuum of types for which they stand"
+GRID = "revenue and its bounds are those of the grid's types; they do not bound the optimum of the continuum of types"
 CLOSE = 1e-8  # relative gap that floats reach where stakes are of one order; beyond it exact arithmetic is tried
 REFINED_FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
 REFINED_AT_MOST = 600  # and in some seconds
