@@ -19,7 +19,6 @@ NEIGHBOURS = 8
 SMALL = -10  # exponent: of what complete data are worth to a type whose rows are scaled
 RARE = -20  # exponent: of the largest worth times weight for which the objective is scaled
 MOST = 30  # exponent: rows are enlarged by at most 2^30
-LARGEST = 40  # exponent: of the largest coefficient
 
 
 def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False, of_costs: bool = False) -> LinearProgram:
@@ -110,8 +109,7 @@ def _exponent(value: Fraction) -> int:
 class Misreports:
     """Type r follows its own item at no greater cost than type q's: ``c_r(item q) - c_r(item r) >= 0`` for all r != q.
 
-    In units of r's stakes, enlarged where q's are smaller by orders of magnitude: r must feel q's price. Where they are larger
-    by many, the row is made smaller, so that no coefficient exceeds what the solver takes.
+    In units of r's stakes, enlarged where q's are smaller by orders of magnitude: r must feel q's price.
 
     Attributes
     ----------
@@ -139,7 +137,7 @@ class Misreports:
     def _scales(self, buyer: IntArray, item: IntArray) -> tuple[NumberArray, NumberArray]:
         """By how much the rows of pairs are enlarged, and what the item's price is in the buyer's stakes."""
         ratio = self.exponent[item] - self.exponent[buyer]
-        return self._powers(np.clip(SMALL - ratio, 0, MOST) + np.minimum(LARGEST - ratio, 0)), self._powers(ratio)
+        return self._powers(np.clip(SMALL - ratio, 0, MOST)), self._powers(ratio)
 
     def rows(self, buyer: IntArray, item: IntArray) -> Rows:
         """The rows of pairs."""
