@@ -52,7 +52,7 @@ from optmarket.models._selling_training_data_confusion import from_confusion
 from optmarket.models._selling_training_data_line import most_worth, serve
 from optmarket.models._selling_training_data_market import DataBuyer, Line, Params
 from optmarket.models._selling_training_data_plot import plot
-from optmarket.models._selling_training_data_program import build, stakes
+from optmarket.models._selling_training_data_program import build, read_point
 from optmarket.models._selling_training_data_report import (
     UNITS,
     as_experiment,
@@ -196,11 +196,10 @@ def _formulated(params: Params, exact: bool) -> Formulation:
     # who never errs pays nothing, whatever is sold
     pairs = [(weight, pair) for weight, pair in pairs if any(pair)] or pairs[:1]
     linear = build(pairs, exact=exact)
-    left, price = linear.variables["left"], linear.variables["price"]
-    units = np.array([Fraction(2) ** int(k) for k in stakes(pairs)], dtype=object)
 
     def read(x: NumberArray) -> tuple[NumberArray, NumberArray]:
-        return as_experiment(x[left]), x[price] * (units if x.dtype == object else floats(units))
+        left, price = read_point(pairs, linear, x)
+        return as_experiment(left), price
 
     return Formulation(linear, read)
 
