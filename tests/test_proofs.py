@@ -21,16 +21,19 @@ from optmarket.errors import SolverError
 from optmarket.laws import PiecewiseLinear
 from optmarket.maxima import Product, largest
 from optmarket.models import selling_information
+from optmarket.models._competing_buyers_enclosure import bracket
 from optmarket.models._competing_buyers_general import surely
 from optmarket.models._competing_buyers_market import Market as Rivals
 from optmarket.models._competing_buyers_market import Params as RivalParams
+from optmarket.models._competing_buyers_optimum import solve_finite
 from optmarket.models._competing_buyers_tally import Tallied
+from optmarket.models._competing_buyers_virtual import Virtual, rule
 from optmarket.models._selling_information_envelope import ceiling
 from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
 from optmarket.refinement import _magnified, solve_exactly
 from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status
+from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status, relative_gap
 
 INF = math.inf
 TREE = Path(__file__).parents[1]
@@ -269,9 +272,41 @@ def test_a_stated_value_that_the_audit_does_not_find_is_not_good() -> None:
     solution = om.solve(TREE / "instances" / "selling-information" / "double-deviation.toml")
     assert solution.good
     recomputed = solution.audit.quantities["revenue"]
+    wide = replace(solution.certificate, lower=recomputed / 2, upper=2 * recomputed)  # says nothing against any of these
     for off in (1.1e-7, -1.1e-7, 1e-3, -0.1):
-        assert not replace(solution, value=recomputed + off * solution.audit.unit).good
+        stated = replace(solution, value=recomputed * (1 + off), certificate=wide)
+        assert not stated.good and stated.contradictions[0].startswith("recomputed")
     assert not replace(solution, status=Status.GAP).good
+
+
+def test_a_solution_that_contradicts_itself_is_not_good() -> None:
+    solution = om.solve(TREE / "instances" / "selling-information" / "double-deviation.toml", exact=True)
+    value, bounds = solution.value, solution.certificate
+    assert solution.good and not solution.contradictions and solution.exact is not None
+    off = 2e-7 * value
+    for changed, words in (
+        (replace(solution, certificate=replace(bounds, lower=value + off, upper=value + 2 * off)), "below its own lower bound"),
+        (replace(solution, certificate=replace(bounds, lower=value - 2 * off, upper=value - off)), "above its own upper bound"),
+        (replace(solution, certificate=replace(bounds, lower=value + off, upper=value - off)), "above the upper bound"),
+        (replace(solution, exact=solution.exact * Fraction(10**7 + 2, 10**7)), "outside its own bounds"),
+        (replace(solution, exact=solution.exact * Fraction(10**7 - 2, 10**7)), "outside its own bounds"),
+    ):
+        assert not changed.good
+        assert any(words in said for said in changed.contradictions)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "gap"), [(1e-9, 2e-9, 0.5), (-3.0, -2.0, 1 / 3), (1e9, 1e9 + 1e3, 1e-6), (0.0, 0.0, 0.0)]
+)
+def test_a_gap_is_relative_to_the_value_whatever_its_size(lower: float, upper: float, gap: float) -> None:
+    assert relative_gap(lower, upper) == pytest.approx(gap, rel=1e-5)
+    assert relative_gap(lower, upper, rounding=1e10) == 0.0
+    assert relative_gap(lower, INF) == INF
+
+
+@pytest.mark.parametrize(("violation", "share", "good"), [(1e-9, 2e-7, False), (1e3, 0.9e-7, True)])
+def test_an_audit_measures_each_type_by_its_own_stakes(violation: float, share: float, good: bool) -> None:
+    assert Audit({}, {"misreport": violation}, 1.0, relative={"misreport": share}).good is good
 
 
 # Competing buyers ---------------------------------------------------------------------------------------------------------
@@ -295,6 +330,49 @@ def test_the_largest_gain_is_taken_off_once_for_each_buyer(buyers: int, ic: str)
     assert surely(market, at(0.5 + above)) == pytest.approx(buyers * 0.5, abs=1e-12)
     assert surely(market, at(0.5 + 1.1e-7)) == -INF
     assert 0 < buyers * 0.25 - surely(market, at(0.25)) < 1e-12
+
+
+def of_values(rng: random.Random, buyers: int, ic: str, denominator: int) -> Rivals:
+    """Buyers of a few values each, in fractions."""
+    made = []
+    for _ in range(buyers):
+        weights = [Fraction(rng.randint(1, denominator), denominator) for _ in range(rng.randint(1, 5))]
+        types = [
+            {"weight": str(w / sum(weights)), "value": str(Fraction(rng.randint(1, denominator), denominator))} for w in weights
+        ]
+        made.append({"types": types})
+    first = Fraction(rng.randint(1, 6), 7)
+    given = {"prior": [str(first), str(1 - first)], "externality": rng.choice(["1/3", 0, 2]), "ic": ic, "buyers": made}
+    return Rivals.of(RivalParams.model_validate(given))
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("buyers", [2, 3])
+def test_bounds_by_virtual_values_in_floats_hold_the_exact_optimum(buyers: int, ic: str) -> None:
+    rng = random.Random(buyers)
+    for _ in range(12):
+        # numbers so long that revenue is computed in floats, unless fractions are asked for
+        market = of_values(rng, buyers, ic, 3**200 + rng.randint(1, 10**6))
+        exact, answer = rule(market, exact=True).revenue, solve_finite(market, Options())
+        assert answer.exact is None
+        assert Fraction(answer.certificate.lower) <= exact <= Fraction(answer.certificate.upper)
+        assert answer.certificate.upper == pytest.approx(answer.certificate.lower, rel=1e-9, abs=1e-11)
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("buyers", [2, 3])
+def test_enclosures_of_finitely_many_values_hold_the_exact_optimum(buyers: int, ic: str) -> None:
+    """Where values are few the sums of an enclosure are exact but for rounding, which its ends carry."""
+    rng = random.Random(10 + buyers)
+    for _ in range(12):
+        market = of_values(rng, buyers, ic, 97)
+        exact = rule(market, exact=True).revenue
+        kinds = [Virtual.of(kind).in_floats for kind in market.buyers]
+        assert market.prior is not None
+        level, alpha = float(max(market.prior)), float(market.externality)
+        found = bracket(kinds, [1] * buyers, level, alpha, ex_post=market.ex_post)
+        assert Fraction(found.lower) <= exact <= Fraction(found.upper)
+        assert buyers > 2 or found.upper - found.lower <= 1e-11 * (1 + float(exact))
 
 
 # Continua of types ---------------------------------------------------------------------------------------------------------
@@ -357,6 +435,9 @@ class Flat:
 
     def cdf(self, x: Any) -> Any:
         return np.where(np.asarray(x) >= 1, 1.0, 0.0)
+
+    def sf(self, x: Any) -> Any:
+        return 1.0 - self.cdf(x)
 
 
 def test_a_maximum_found_in_floats_carries_their_rounding() -> None:
