@@ -27,6 +27,7 @@ from optmarket.solution import Answer, Certificate, Options, Status, relative_ga
 
 ROUNDING = 1e-12  # of sums of floats, relative to the payoffs at stake
 READABLE = 10**12
+FEW = 100  # cells of equal mass, and as many of equal length, where time is short
 MOST = 2000  # cells of equal mass, and as many of equal length
 TINY, TAIL = 1e-18, 1e-11  # mass of a cell that is left out, and of all above the last one's lower end
 RARE = 1e-6  # mass of types whose virtual values are cut below
@@ -161,6 +162,8 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     # cells that ought to earn enough, the fewest first; and, if they do not, others by mass and length
     fitting = [nodes for nodes in enclosure.cells_losing(found, loss * found.upper) if max(map(len, nodes)) <= most]
     tried: list[Sequence[FloatArray] | int] = [*fitting, most // 2]
+    if until is not None:  # something first, in little time
+        tried.insert(0, FEW)
     best, stopped = -math.inf, False
     for cut in tried:
         if best > -math.inf and until is not None and time.perf_counter() > until:

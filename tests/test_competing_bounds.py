@@ -204,9 +204,16 @@ def test_a_mechanism_above_the_bound_is_an_error(monkeypatch: pytest.MonkeyPatch
 def test_time_limit_of_whole_values() -> None:
     answer = optimum.solve_continuum(params([{"count": 4, "value": {"dist": "beta", "a": 2, "b": 3}}]), Options(time_limit=0))
     assert answer.status in {Status.TIME_LIMIT, Status.OPTIMAL}
+    assert max(map(len, answer.mechanism["cells"])) < 500  # some hundred cells, and no more were tried
     assert 0 < answer.certificate.lower <= answer.quantities["revenue"] <= answer.certificate.upper
     full = continuum.bounds(params([{"count": 4, "value": {"dist": "beta", "a": 2, "b": 3}}]))
     assert answer.certificate.lower <= full.upper and full.lower <= answer.certificate.upper
+
+
+def test_time_limit_of_programs() -> None:
+    answer = market.solve(Params.model_validate(competing.drawn(1).params()), Options(time_limit=0))
+    assert answer.status in {Status.TIME_LIMIT, Status.OPTIMAL}
+    assert F(answer.certificate.lower) <= competing.optimum(competing.drawn(1)) <= F(answer.certificate.upper)
 
 
 # Finitely many types of unequal stakes -----------------------------------------------------------------------------------
