@@ -226,6 +226,12 @@ class Audit:
         return f"{AUDIT_TOLERANCE * self.unit:g}"
 
 
+def weightless(gains: Mapping[str, float]) -> tuple[str, ...]:
+    """What an audit notes of types of weight 0: what they gain at most by each deviation, in payoff units."""
+    said = ", ".join(f"{name.replace('-', ' ')} {gain:.3g}" for name, gain in gains.items())
+    return (f"types of weight 0 are not judged; the most that one gains: {said}",)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A value somebody states for a quantity, and where it stands once decided.
