@@ -33,7 +33,8 @@ from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
 from optmarket.refinement import _magnified, solve_exactly
 from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status, relative_gap
+from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status, relative_gap
+from optmarket.workflow import decide
 
 INF = math.inf
 TREE = Path(__file__).parents[1]
@@ -447,3 +448,42 @@ def test_a_maximum_found_in_floats_carries_their_rounding() -> None:
             found = largest(Flat(), Product(p, Fraction(0), r, Fraction(-1)))  # a function that looks like a distribution
             assert Fraction(found.upper) >= p * r
             assert found.upper == pytest.approx(float(p * r), rel=1e-14)
+
+
+# Claims ------------------------------------------------------------------------------------------------------------------------
+
+
+def answer(status: Status, lower: float, upper: float, **quantities: float) -> Answer:
+    return Answer(status, {}, quantities, Certificate(lower, upper, relative_gap(lower, upper)))
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "met"),
+    [
+        ("lower", "0.4", True),  # the truth is in [0.4, 0.6], and the menu found earns 0.5
+        ("lower", "0.45", None),
+        ("lower", "0.5", None),
+        ("lower", "0.61", False),
+        ("upper", "0.6", True),
+        ("upper", "0.5", None),
+        ("upper", "0.39", False),
+        ("eq", "0.5", None),
+        ("eq", "0.61", False),
+        ("eq", "0.39", False),
+    ],
+)
+def test_what_bounds_say_of_a_claim(relation: str, value: str, met: bool | None) -> None:
+    wide = answer(Status.GAP, 0.4, 0.6, revenue=0.5, welfare=0.5)
+    assert decide(Claim("revenue", value, relation), wide, "revenue").met is met
+    # of anything but the objective nothing is known before the optimum is
+    assert decide(Claim("welfare", value, relation), wide, "revenue").met is None
+
+
+@pytest.mark.parametrize(
+    ("value", "met"), [("0.5", True), ("0.5000000004", True), ("0.500000002", False), ("0.499999998", False)]
+)
+def test_what_a_proved_optimum_says_of_a_claim(value: str, met: bool) -> None:
+    known = answer(Status.OPTIMAL, 0.5, 0.5, revenue=0.5, welfare=0.5)
+    for quantity in ("revenue", "welfare"):
+        assert decide(Claim(quantity, value), known, "revenue").met is met
+        assert decide(Claim(quantity, value, verdict="wrong"), known, "revenue").met is not met
