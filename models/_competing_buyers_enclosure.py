@@ -40,7 +40,8 @@ ROUNDING = 1e-12  # of what is earned above the lowest values: distribution func
 NEAREST = 4e-16  # of the lowest values
 CLOSED = 3e-10  # relative gap at which cells are fine enough
 COARSE, FINEST = 256, 40_000  # cells
-GROWTH = 3  # of the number of cells
+GROWTH = 2  # of the number of cells
+SPARE = 0.6  # of a loss that is allowed: what is aimed at
 STEPS = 4  # of the upper curve in a cell
 PIECES = 16  # of one cell at a time
 GRADED = 4.0  # cells whose ends differ by more than this factor are cut evenly by logarithms
@@ -296,12 +297,39 @@ def _coarse(law: Law) -> FloatArray:
 class Bracket:
     """Bounds on the optimal revenue, in payoff units, and by how much cells and rounding hold them apart.
 
-    ``known`` is whether the shapes of all densities are: else bounds close slowly.
+    ``known`` is whether the shapes of all densities are: else bounds close slowly. ``cuts`` are the cells that were tried, coarse
+    to fine: what a mechanism for them earns at least, and for each kind of buyer they and where their bounds differ, None of
+    finitely many values.
     """
 
     lower: float
     upper: float
     known: bool = True
+    cuts: tuple[tuple[float, tuple[tuple[Cells, FloatArray] | None, ...]], ...] = ()
+
+
+def cells_losing(found: Bracket, loss: float) -> list[list[FloatArray]]:
+    """Ends of cells for a mechanism that ought to earn the optimum but for a loss, for each kind of buyer; then finer ones.
+
+    Parameters
+    ----------
+    found : Bracket
+    loss : float
+        In payoff units.
+    """
+    made = []
+    for k, (value, cuts) in enumerate(found.cuts):
+        lacking = found.upper - value
+        last = k + 1 == len(found.cuts)
+        if lacking <= loss or last or found.upper - found.cuts[k + 1][0] > loss:
+            growth = 1.0
+        else:  # coarse by a little: fewer cells will do than the next ones
+            growth = math.sqrt(lacking / (SPARE * loss))
+        if lacking <= loss or growth > 1 or last:
+            made.append(
+                [np.zeros(0) if cut is None else (cut[0].cut(cut[1], growth) if growth > 1 else cut[0]).nodes for cut in cuts]
+            )
+    return made
 
 
 @dataclass
@@ -381,6 +409,7 @@ def bracket(
     known = all(buyer.cells is None or buyer.cells.known for buyer in buyers)
     base = sum(count * buyer.base for buyer, count in zip(buyers, counts, strict=True))
     lower, upper = -np.inf, np.inf
+    cuts: list[tuple[float, tuple[tuple[Cells, FloatArray] | None, ...]]] = []
     while True:
         before, size = upper - lower, max(buyer.size for buyer in buyers)
         points = min(max(FEWEST, 1 << (EACH * size).bit_length()), POINTS)
@@ -389,17 +418,19 @@ def bracket(
             count * float(buyer.atoms["upper"].spared(np.zeros(1))[0]) for buyer, count in zip(buyers, counts, strict=True)
         )
         slip = ROUNDING * (1 + alpha) * stake + NEAREST * len(counts) * (1 + alpha) * base * (1 - level)
-        lower = max(lower, (1 - level) * base + earned["lower"] - slip)
+        here = (1 - level) * base + earned["lower"] - slip
+        cuts.append((here, tuple(None if buyer.cells is None else (buyer.cells, buyer.error) for buyer in buyers)))
+        lower = max(lower, here)
         upper = min(upper, (1 - level) * base + earned["upper"] + slip)
         done = upper - lower <= closed * upper + 4 * slip or size > FINEST
         slow = points == POINTS and upper - lower > SLOW * before and sum(counts) > 2
         if done or slow or (until is not None and time.perf_counter() > until):
-            return Bracket(float(lower), float(upper), known)
+            return Bracket(float(lower), float(upper), known, tuple(cuts))
         sizes = [buyer.size for buyer in buyers]
         for buyer in buyers:
             buyer.finer()
         if sizes == [buyer.size for buyer in buyers]:  # floats end
-            return Bracket(float(lower), float(upper), known)
+            return Bracket(float(lower), float(upper), known, tuple(cuts))
 
 
 def _earned(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -26,11 +27,12 @@ from optmarket.solution import Answer, Certificate, Options, Status, relative_ga
 
 ROUNDING = 1e-12  # of sums of floats, relative to the payoffs at stake
 READABLE = 10**12
-FIRST, MOST = 250, 2000  # cells of equal mass, and as many of equal length
-TINY, TAIL = 1e-18, 1e-9  # mass of a cell that is left out, and of all above the last one's lower end
+MOST = 2000  # cells of equal mass, and as many of equal length
+TINY, TAIL = 1e-18, 1e-11  # mass of a cell that is left out, and of all above the last one's lower end
 RARE = 1e-6  # mass of types whose virtual values are cut below
-LOSS = 8e-8  # of the optimum: what cells may cost
-CLOSE = 2e-7  # of the optimum: by how much a mechanism may earn less than a bound that counts for it
+CLOSED = 1e-8  # relative gap at which floats will do
+LOSS = 8e-8  # of the optimum: what cells may cost at least, a tenth of the gap wanted otherwise
+CLOSE = 1e-7  # of the optimum: by how much a mechanism may earn less than a bound or estimate that stands for it
 
 
 def mechanism(market: Market, found: Rule) -> Judged:
@@ -84,7 +86,18 @@ def solve_finite(market: Market, options: Options) -> Answer:
         As `rule`.
     """
     start = time.perf_counter()
-    found = rule(market, exact=options.exact or None)
+    answer = _of_rule(market, rule(market, exact=options.exact or None), options, start)
+    if answer.certificate.gap <= CLOSED:
+        return answer
+    # stakes differ so much that floats do not tell: in fractions, if these are not too many
+    try:
+        return _of_rule(market, rule(market, exact=True), options, start)
+    except ModelError:
+        return answer
+
+
+def _of_rule(market: Market, found: Rule, options: Options, start: float) -> Answer:
+    """A rule's mechanism and what it proves."""
     value = found.revenue
     exact = None
     if found.tie:
@@ -96,11 +109,13 @@ def solve_finite(market: Market, options: Options) -> Answer:
         exact = value if options.exact or value.denominator <= READABLE else None
         note = "in fractions"
     made = mechanism(market, found)
-    seen = quantities(market, made.views(market))
-    if found.excess:  # sums on a lattice: what the mechanism earns is a bound too
-        lower = min(max(lower, seen["revenue"] - slip), upper)
-    best = float(value) if not found.tie else min(max(seen["revenue"], lower), upper)
-    gap = (upper - lower) / max(float(market.scale), abs(upper)) if found.tie else 0.0  # neighbouring floats, or one
+    views = made.views(market)
+    seen = quantities(market, views)
+    if found.tie:  # what the mechanism earns is a bound too
+        paid = math.fsum(view.mean(np.abs(view.paid)) for view in views)
+        lower = min(max(lower, seen["revenue"] - ROUNDING * paid), upper)
+    best = min(max(seen["revenue"] if found.tie else float(value), lower), upper)
+    gap = relative_gap(lower, upper) if found.tie else 0.0  # neighbouring floats, or one
     return Answer(
         status=Status.OPTIMAL if gap <= options.wanted else Status.GAP,
         mechanism=made.as_json(),
@@ -116,7 +131,7 @@ def solve_finite(market: Market, options: Options) -> Answer:
 def solve_continuum(params: Params, options: Options) -> Answer:
     """The optimum of a continuum of values by virtual values.
 
-    The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 8e-8 of
+    The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 1e-7 of
     it, or for about 4,000; of three and more buyers about 4,000 for all kinds together. What it earns is computed from the
     mechanism itself, apart from the bounds: it is a bound from below, and an error where it exceeds the one from above.
 
@@ -140,27 +155,28 @@ def solve_continuum(params: Params, options: Options) -> Answer:
             "gives a continuum of values, whose revenue is computed in floats; leave exact out", field="params.buyers"
         )
     until = None if options.time_limit is None else start + options.time_limit
-    found = continuum.bounds(params, min(options.wanted, enclosure.CLOSED), None if until is None else (start + until) / 2)
-    size, best = FIRST, -math.inf
-    most = MOST if len(params.each) == 2 else MOST // len(params.buyers)
-    stopped = False
-    while True:
-        made = _earning(params, size)
-        if made.surely > best:
-            best, kept = made.surely, made
-        lacking = (found.upper - best) / (LOSS * found.upper) if found.upper > 0 else 0.0
-        if size >= most or lacking <= 1:
-            break
-        if until is not None and time.perf_counter() > until:
+    closed, loss = max(options.wanted / 1000, enclosure.CLOSED), max(options.wanted / 10, LOSS)
+    found = continuum.bounds(params, closed, None if until is None else (start + until) / 2)
+    most = 2 * MOST if len(params.each) == 2 else 2 * MOST // len(params.buyers)
+    # cells that ought to earn enough, the fewest first; and, if they do not, others by mass and length
+    fitting = [nodes for nodes in enclosure.cells_losing(found, loss * found.upper) if max(map(len, nodes)) <= most]
+    tried: list[Sequence[FloatArray] | int] = [*fitting, most // 2]
+    best, stopped = -math.inf, False
+    for cut in tried:
+        if best > -math.inf and until is not None and time.perf_counter() > until:
             stopped = True
             break
-        size = min(most, max(size + size // 2, round(1.1 * size * math.sqrt(lacking))))  # what cells cost goes with their square
+        made = earning(params, cut)
+        if made.surely > best:
+            best, kept = made.surely, made
+        if found.upper - best <= loss * found.upper:
+            break
     if best > found.upper:
         raise SolverError(f"the mechanism earns {best!r}, above the bound {found.upper!r}: one of the two is computed wrongly")
     # bounds from finer cells are of mechanisms that are not printed: they count where the printed one earns about as much
     lower = max(found.lower, best) if found.lower - best <= CLOSE * found.upper else best
     value = continuum.estimate(params) if until is None or time.perf_counter() < until else math.nan
-    if not lower <= value <= found.upper:
+    if not lower <= value <= found.upper or value - best > CLOSE * found.upper:
         value = min(max(kept.quantities["revenue"], lower), found.upper)
     gap = relative_gap(lower, found.upper)
     status = Status.OPTIMAL if gap <= options.wanted else Status.TIME_LIMIT if stopped else Status.GAP
@@ -182,7 +198,7 @@ def solve_continuum(params: Params, options: Options) -> Answer:
 
 
 @dataclass(frozen=True)
-class _Earning:
+class Earning:
     """A rule for cells of values, what it does, and what it earns at least, rounding included."""
 
     edges: list[FloatArray]
@@ -191,12 +207,13 @@ class _Earning:
     surely: float
 
 
-def _earning(params: Params, size: int) -> _Earning:
-    market, edges, made = in_cells(params, size)
+def earning(params: Params, cut: Sequence[FloatArray] | int) -> Earning:
+    """The best rule for cells of values, see `in_cells`, and what it earns."""
+    market, edges, made = in_cells(params, cut)
     views = made.views(market)
     seen = quantities(market, views)
     slip = ROUNDING * math.fsum(view.mean(np.abs(view.paid)) for view in views)
-    return _Earning(edges, made, seen, seen["revenue"] - slip)
+    return Earning(edges, made, seen, seen["revenue"] - slip)
 
 
 def ends(params: Params, size: int = 50, *, upper: bool = False) -> Market:
@@ -227,20 +244,21 @@ def ends(params: Params, size: int = 50, *, upper: bool = False) -> Market:
     return Market.of(params.model_copy(update={"buyers": tuple(buyers)}))
 
 
-def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Scores]:
+def in_cells(params: Params, cut: Sequence[FloatArray] | int) -> tuple[Market, list[FloatArray], Scores]:
     """The best rule for values that count as the lower ends of cells: the market, the ends, and the rule.
 
     Parameters
     ----------
     params : Params
         With a prior.
-    size : int
-        Cells of equal mass, and about as many again of equal length or in an unbounded tail.
+    cut : sequence of array, or int
+        For each entry of ``buyers`` the ends of cells; or how many cells of equal mass there are, and about as many again of
+        equal length or in an unbounded tail.
     """
     assert params.prior is not None
     edges, virtual = [], []
     several = len(params.each) - 2  # buyers too many for scores as they are
-    for buyer in params.buyers:
+    for g, buyer in enumerate(params.buyers):
         if not isinstance(buyer.value, Distribution) or buyer.grid is not None:
             edges.append(np.zeros(0))
             virtual.append(np.zeros(0))
@@ -249,7 +267,7 @@ def in_cells(params: Params, size: int) -> tuple[Market, list[FloatArray], Score
         # where the rule bends, cells begin
         bends = [end for low, high, _ in curve.ironed for end in (low, high)]
         bends += curve.quantiles(np.array([float(max(params.prior))])).tolist()
-        points = nodes(curve.law, size)
+        points = nodes(curve.law, cut) if isinstance(cut, int) else cut[g]
         points = np.union1d(points, [x for x in bends if points[0] < x < points[-1]])
         points = points[np.append(curve.above(points[:-1]) > TAIL, True)]
         some = np.flatnonzero(curve.mass(points[:-1], points[1:]) > TINY)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from optmarket import highs
-from optmarket.errors import ModelError
+from optmarket.errors import ModelError, SolverError
 from optmarket.models import _competing_buyers_general as general
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.models._competing_buyers_tally import Groups, Tallied
@@ -23,7 +23,7 @@ from optmarket.models._competing_buyers_view import quantities
 from optmarket.models._competing_buyers_virtual import Virtual, experiment, refuse
 from optmarket.numbers import floats
 from optmarket.program import IntArray, LinearProgram, NumberArray, Rows, check_memory
-from optmarket.solution import Answer, Certificate, Options
+from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
 
 
 def of_values(market: Market) -> tuple[Market, list[IntArray]]:
@@ -225,27 +225,36 @@ def solve(market: Market, options: Options | None = None) -> Answer:
     ------
     ModelError
         If the form is not valid, the program does not fit in memory, or ``exact`` is asked for.
-    SolverError
-        If the solver gives no answer.
     """
     options = options or Options()
     if options.exact:
         raise ModelError("is not proved in fractions by the reduced program; ask for virtual-values", field="params.formulation")
     start = time.perf_counter()
     linear = build(market)
-    result = highs.solve(linear, options)
+    left = None if options.time_limit is None else max(options.time_limit - (time.perf_counter() - start), 0.0)
+    try:
+        result = highs.solve(linear, replace(options, time_limit=left))
+    except SolverError:
+        result = highs.LpResult.of_failure(linear)
     candidates = general.simple(market)
     if result.x is not None:
         candidates.append(read(market, linear, result.x))
-    lower, mechanism = max(((general.surely(market, one), one) for one in candidates), key=lambda pair: pair[0])
-    upper = result.bound * linear.unit
-    gap = (upper - lower) / max(linear.unit, abs(upper))
+    priced = float(market.scale) * float(np.abs(result.multipliers).sum())
+    lower, mechanism = max(((general.surely(market, one, priced), one) for one in candidates), key=lambda pair: pair[0])
+    upper = min(result.bound * linear.unit, general.ceiling(market))
+    gap = relative_gap(lower, upper)
+    notes = ["reduced program: one prior, so that only the chance to be told right matters"]
+    status = result.status
+    if status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
+        # to tell nobody anything is always feasible, and utilities have bounds: so it is the solver that failed
+        notes.append(f"the solver ended {status}, which this program cannot be: virtual values need none")
+        status = Status.GAP
     return Answer(
-        status=options.settled(result.status, gap),
+        status=options.settled(status, gap),
         mechanism=mechanism.written_out(market).as_json(),
         quantities=quantities(market, mechanism.views(market)),
         certificate=Certificate(lower, upper, gap, result.blocks),
         method="reduced form",
-        notes=("reduced program: one prior, so that only the chance to be told right matters",),
+        notes=tuple(notes),
         run=result.run(time.perf_counter() - start, linear.columns),
     )

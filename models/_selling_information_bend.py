@@ -15,7 +15,11 @@ from optmarket.program import FloatArray
 
 NODES = 2**16  # kinks of a majorant by tangents
 STEPS = 2**18  # of one by steps
-LEVELS = 2**9  # quantiles between which there are as many steps
+LEVELS = 2**9  # quantiles between which there are
+BETWEEN = 2**6  # steps, at least,
+SHORTER = 1 / 4  # if these are so much shorter than even ones
+HALVINGS = 40  # of a step's length, at most
+GRADUAL = 1 / 64  # of the way: by how much a step's length may change
 NEAR = 1e-15  # of the largest value: steps are no shorter
 LITTLE = 1 / 32  # of the largest revenue at one price
 FAR = Fraction(999, 1000)  # of an unbounded distribution's mass is covered evenly
@@ -55,9 +59,10 @@ class Bend:
         kinks = nodes[1:]
         if kinks[0] == 0:
             kinks, level = kinks[1:], level[1:]
-        slope = np.diff(level) / np.diff(kinks)
         # where little is at stake, a fall as steep as a density is large would be followed for nothing
-        steepest = 2 * max(1.0, -slope[level[:-1] >= LITTLE * level.max()].min())
+        revenue = kinks * plane.above(kinks)
+        slope = np.diff(revenue) / np.diff(kinks)
+        steepest = 2 * max(1.0, -slope[revenue[:-1] >= LITTLE * revenue.max()].min())
         level = np.maximum.accumulate(level + steepest * kinks) - steepest * kinks
         if level[-1] > plane.tail:
             further = max((level[-1] - plane.tail) / steepest, step[-1])
@@ -67,20 +72,32 @@ class Bend:
 
     @staticmethod
     def _steps(plane: Plane, law: Smooth) -> FloatArray:
-        """Ends of steps: half of them even, half of them as many between any two quantiles, as a peak may be narrow."""
+        """Ends of steps, short where values are frequent, since a peak may be narrow.
+
+        The length of steps changes gradually: what they exceed R by is a share of it, and where that jumped the majorant would
+        bend for nothing.
+        """
         low, high = map(float, plane.ends)
-        last, even = high, np.zeros(0)
-        if plane.tail:
-            last = float(law.quantiles([FAR])[0])
-            even = np.geomspace(last, high, STEPS // 2 + 1)
-        even = np.append(np.linspace(low, last, STEPS // 2 + 1), even)
+        last = float(law.quantiles([FAR])[0]) if plane.tail else high
         often = floats(law.quantiles([Fraction(k, LEVELS) for k in range(1, LEVELS)]))
         joints = np.unique(np.concatenate([[low, last], law.joints, often]))
         joints = joints[(joints >= low) & (joints <= last)]
-        parts = STEPS // 2 // len(joints)
-        between = joints[:-1, None] + np.diff(joints)[:, None] * np.arange(parts) / parts
-        value = np.unique(np.concatenate([even, between.ravel()]))
-        return np.append(value[:-1][np.diff(value) > NEAR * high], high)
+        longest = (last - low) / (STEPS if last == high else STEPS // 2)
+        wanted = np.diff(joints) / BETWEEN
+        # two joints may lie close together for no reason
+        wanted = np.max([np.append(wanted[1:], 0.0), wanted, np.append(0.0, wanted[:-1])], axis=0)
+        wanted = np.where(wanted < SHORTER * longest, wanted, longest)
+        near = (joints[:, None] + np.outer([-1, 1], longest * 0.5 ** np.arange(HALVINGS)).ravel()).ravel()
+        at = np.union1d(joints, near[(near > low) & (near < last)])
+        length = wanted[np.clip(np.searchsorted(joints, at, side="right") - 1, 0, len(wanted) - 1)]
+        length[1:] = np.minimum(length[1:], length[:-1])
+        length = np.minimum.accumulate(length - GRADUAL * at) + GRADUAL * at
+        length = np.minimum.accumulate((length + GRADUAL * at)[::-1])[::-1] - GRADUAL * at
+        length = np.maximum(length, NEAR * high)
+        count = np.append(0.0, np.cumsum(2 * np.diff(at) / (length[1:] + length[:-1])))
+        value = np.interp(np.arange(np.ceil(count[-1])), count, at)
+        end = np.geomspace(last, high, STEPS // 2 + 1) if plane.tail else np.array([high])
+        return np.unique(np.concatenate([value, end]))
 
     @classmethod
     def _of_tangents(cls, law: PiecewiseLinear) -> Bend:

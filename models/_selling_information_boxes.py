@@ -33,9 +33,10 @@ from optmarket.program import FloatArray, IntArray
 from optmarket.simplex import Dirichlet, sticks
 
 MOST_STATES = 6
+LARGEST = 1e12  # sum of a distribution's parameters
 FINEST = 2**14  # parts of equal mass into which each number is cut at last
 START = 4096  # boxes to begin with, at most
-UNDECIDED = 120_000  # boxes split at once, at most
+UNDECIDED = 240_000  # corners of boxes halved at once, at most
 BLOCK = 4096  # boxes whose corners are judged at once
 DRAWN = 2**18  # types drawn in the boxes of one size, about
 MOST_DRAWN = 16  # in one box
@@ -87,14 +88,15 @@ class Part:
         """The types at `edges` of given places, from shape (..., D) to (..., W)."""
         return self.types(np.stack([edges[place[..., k]] for k, edges in enumerate(self.edges)], axis=-1))
 
-    def drawn(self, place: IntArray, step: int, count: int, rng: np.random.Generator) -> FloatArray:
-        """Types drawn in boxes that reach from given places `step` edges on, from shape (C, D) to (C, count, W).
+    def drawn(self, place: IntArray, step: IntArray, count: int, rng: np.random.Generator) -> FloatArray:
+        """Types drawn in boxes that reach from given places `step` edges on, from shapes (C, D) to (C, count, W).
 
         In pairs that lie opposite each other, so that what is linear in a box is as at its middle.
         """
-        level = rng.random((len(place), count // 2, place.shape[1])) * step
-        level = np.concatenate([level, step - level], axis=1)
-        cell = np.minimum(level.astype(np.int64), step - 1)
+        reach = step[:, None, :]
+        level = rng.random((len(place), count // 2, place.shape[1])) * reach
+        level = np.concatenate([level, reach - level], axis=1)
+        cell = np.minimum(level.astype(np.int64), reach - 1)
         at = place[:, None, :] + cell
         numbers = []
         for k, edges in enumerate(self.edges):
@@ -102,9 +104,9 @@ class Part:
             numbers.append(low + (high - low) * (level - cell)[..., k])
         return self.types(np.stack(numbers, axis=-1))
 
-    def mass(self, place: IntArray, step: int) -> FloatArray:
-        """Of boxes that reach from given places `step` edges on, from shape (C, D) to (C,)."""
-        sides = [levels[place[:, k] + step] - levels[place[:, k]] for k, levels in enumerate(self.levels)]
+    def mass(self, place: IntArray, step: IntArray) -> FloatArray:
+        """Of boxes that reach from given places `step` edges on, from shapes (C, D) to (C,)."""
+        sides = [levels[place[:, k] + step[:, k]] - levels[place[:, k]] for k, levels in enumerate(self.levels)]
         return np.asarray(self.weight * np.prod(sides, axis=0))
 
     def types(self, numbers: FloatArray) -> FloatArray:
@@ -169,6 +171,10 @@ class Simplex:
                 f"is for {params.belief.states} states; all beliefs are dealt with for at most {MOST_STATES}: give types",
                 field="params.belief",
             )
+        if any(sum(parameters) > LARGEST for _, parameters in params.belief.components):
+            raise ModelError(
+                f"has parameters that sum to more than {LARGEST:g}: floats do not tell such beliefs apart", field="params.belief"
+            )
         values: tuple[Law, ...] = ()
         value: float | None = None
         if isinstance(params.value, Distribution):
@@ -226,6 +232,11 @@ class Simplex:
             found.append((mass, np.stack(corner, axis=1), np.stack(share, axis=1)))
         return Boxes(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
+    def lattice(self, depth: int) -> tuple[IntArray, IntArray]:
+        """Boxes that cut each number into 2 to the power of `depth` intervals: where they start, and how far they reach."""
+        place = np.indices((2**depth,) * self.dimensions).reshape(self.dimensions, -1).T * (FINEST >> depth)
+        return place, np.full(place.shape, FINEST >> depth)
+
     def side(self, boxes: int) -> int:
         """Intervals of each number so that there are at most so many boxes."""
         return max(1, int((boxes / len(self.parts)) ** (1 / self.dimensions) + 1e-9))
@@ -247,10 +258,9 @@ class Simplex:
         types, mass = [], []
         depth = int(np.log2(self.side(boxes)))
         for part in self.parts:
-            place = np.indices((2**depth,) * self.dimensions).reshape(self.dimensions, -1).T
-            step = FINEST >> depth
-            types.append(part.drawn(place * step, step, 2, rng).reshape(-1, len(self.payoff)))
-            mass.append(np.repeat(part.mass(place * step, step) / 2, 2))
+            place, step = self.lattice(depth)
+            types.append(part.drawn(place, step, 2, rng).reshape(-1, len(self.payoff)))
+            mass.append(np.repeat(part.mass(place, step) / 2, 2))
         return np.concatenate(types), np.concatenate(mass)
 
 
@@ -308,7 +318,8 @@ class Sales:
 def serve(simplex: Simplex, experiment: FloatArray, price: FloatArray, end: float = math.inf) -> Sales:
     """Let every type choose from a menu, ties for the seller.
 
-    Full information alone is worth what `truth` knows. Else boxes are split until all types in them surely pay the same.
+    What full information alone earns where payoffs match is known from `Truth`. Else boxes are halved, each across the number
+    that moves its types most, until all types in them are certain to pay the same.
 
     Parameters
     ----------
@@ -330,20 +341,23 @@ def serve(simplex: Simplex, experiment: FloatArray, price: FloatArray, end: floa
     ends = np.array(list(itertools.product((0, 1), repeat=simplex.dimensions)))
     for part in simplex.parts:
         depth = int(np.log2(simplex.side(START * len(simplex.parts))))
-        place = np.indices((2**depth,) * simplex.dimensions).reshape(simplex.dimensions, -1).T
+        place, step = simplex.lattice(depth)
         while len(place):
-            step = FINEST >> depth
-            found = [_decided(simplex, part, block, step, ends, items, prices, tie) for block in _blocks(place)]
-            low, high = (np.concatenate(sides) for sides in zip(*found, strict=True))
-            split = high > low
-            if step == 2 or split.sum() * len(ends) > UNDECIDED or time.perf_counter() > end:
+            found = [
+                _decided(simplex, part, *block, ends, items, prices, tie)
+                for block in zip(_blocks(place), _blocks(step), strict=True)
+            ]
+            low, high, across = (np.concatenate(sides) for sides in zip(*found, strict=True))
+            rows = np.arange(len(place))
+            split = (high > low) & (step[rows, across] > 2)
+            if split.sum() * len(ends) > UNDECIDED or time.perf_counter() > end:
                 split[:] = False
             done = ~split
-            mass, low, high = part.mass(place[done], step), low[done], high[done]
+            mass, low, high = part.mass(place[done], step[done]), low[done], high[done]
             lower, upper = lower + float(mass @ low), upper + float(mass @ high)
             count = 2 * int(np.clip(DRAWN // 2 // max(1, done.sum()), 1, MOST_DRAWN // 2))
-            for block, here, least, most in zip(*map(_blocks, (place[done], mass, low, high)), strict=True):
-                kind = part.drawn(block * step, step, count, rng).reshape(-1, len(simplex.payoff))
+            for block, reach, here, least, most in zip(*map(_blocks, (place[done], step[done], mass, low, high)), strict=True):
+                kind = part.drawn(block, reach, count, rng).reshape(-1, len(simplex.payoff))
                 net = values(simplex.product(kind), items) - prices
                 pick = choose(net[:, :-1] + price, net[:, -1], price, tie, for_seller=True) % len(prices)
                 each = np.repeat(here / count, count)
@@ -352,8 +366,10 @@ def serve(simplex: Simplex, experiment: FloatArray, price: FloatArray, end: floa
                 surplus += float(each @ (net[np.arange(len(pick)), pick] - net[:, -1]))
                 share += np.bincount(pick, each, len(prices))
                 np.add.at(belief, pick, each[:, None] * kind / np.maximum(kind.sum(axis=1, keepdims=True), TINY))
-            place = (2 * place[split][:, None, :] + ends).reshape(-1, simplex.dimensions)
-            depth += 1
+            half = np.zeros_like(step[split])
+            half[np.arange(len(half)), across[split]] = step[rows, across][split] // 2
+            place = np.concatenate([place[split], place[split] + half])
+            step = np.tile(step[split] - half, (2, 1))
     with np.errstate(invalid="ignore"):
         belief = belief[:-1] / share[:-1, None]
     # sums of the boxes' masses miss the distribution's by their rounding
@@ -369,15 +385,15 @@ def _decided(
     simplex: Simplex,
     part: Part,
     place: IntArray,
-    step: int,
+    step: IntArray,
     ends: IntArray,
     items: FloatArray,
     prices: FloatArray,
     tie: float,
-) -> tuple[FloatArray, FloatArray]:
-    """The least and the largest price that some type of a box may pay, shape (C,) each."""
-    corner = part.at((place[:, None, :] + ends) * step)
-    middle = part.at(place * step + step // 2)
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """The least and the largest price that some type of a box may pay, and across which number to halve it, shape (C,) each."""
+    corner = part.at(place[:, None, :] + ends * step[:, None, :])
+    middle = part.at(place + step // 2)
     net = values(simplex.product(middle), items) - prices
     pick = choose(net[:, :-1] + prices[:-1], net[:, -1], prices[:-1], tie, for_seller=True)
     boxes, corners, states = corner.shape
@@ -389,7 +405,13 @@ def _decided(
     net = values(simplex.product(corner.reshape(-1, states)), items).reshape(boxes, corners, -1) - prices
     rival = (net >= sure[:, :, None] - tie).any(axis=1)
     rival[np.arange(boxes), pick] = True
-    return np.where(rival, prices, np.inf).min(axis=1), np.where(rival, prices, -np.inf).max(axis=1)
+    # from the corners where a number is least to those where it is largest
+    moves = np.stack(
+        [np.abs(corner[:, ends[:, k] == 1] - corner[:, ends[:, k] == 0]).sum(axis=(1, 2)) for k in range(ends.shape[1])], axis=1
+    )
+    moves[step <= 2] = -1.0
+    low, high = np.where(rival, prices, np.inf).min(axis=1), np.where(rival, prices, -np.inf).max(axis=1)
+    return low, high, moves.argmax(axis=1)
 
 
 # Full information, matching payoffs ------------------------------------------------------------------------------------

@@ -191,17 +191,15 @@ class Search:
         return Envelopes(tuple(sorted(rising.items())), tuple(sorted(falling.items())), self.multiplier, self.upper)
 
 
-def envelopes(law: Law, known: Number = 0.0) -> Envelopes:
+def envelopes(law: Law) -> Envelopes:
     """The best two measures, and the dual value whose bound is least: see `Search`.
 
     Parameters
     ----------
     law : Law
         Of the belief theta in the first state.
-    known : Fraction or float
-        What some menu is known to earn at value 1.
     """
-    search = Search(law, known)
+    search = Search(law, _posted(law).value)
     for _ in range(STEPS):
         search.step()
         if search.met:

@@ -328,9 +328,11 @@ def _accuracy(simplex: Simplex, alone: Sales) -> str:
             f"probability, the latter within {error:.2g}; of a menu with other items revenue is an estimate within "
             f"revenue-error, and {estimates} too"
         )
+    types, mass = simplex.drawn(FINE, np.random.default_rng(2))
     return (
         f"{proved}revenue is an estimate within revenue-error, {estimates} too; full information alone is certain to earn "
-        f"between {alone.lower:.6g} and {alone.upper:.6g} at its price, and first-best is rounded up"
+        f"between {alone.lower:.6g} and {alone.upper:.6g} at its price; first-best is an upper bound: to drawn types full "
+        f"information is worth {float(mass @ simplex.worth(types)):.6g} on average"
     )
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from optmarket import __version__, cli_many, export, pages, plots, registry, startup, terminal
+from optmarket.consistency import held_against_itself
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.files import STDOUT, must_be_writable, must_have_short_keys, must_take, read_text, write_text
 from optmarket.instance import Instance
@@ -45,10 +47,12 @@ _EXIT_CODES = """
 \b
 Exit codes (of several files the largest):
   0    good
-  1    a claim not met, an audit violation above tolerance, a gap not reached, a time limit
-  2    bad input
+  1    a claim not met, an audit violation above tolerance, a gap not reached, a time limit,
+       a saved solution that contradicts itself
+  2    bad input, or a file or stream that cannot be written
   3    no certified answer from the solver
   130  interrupted
+  141  nobody reads stdout any more
 """
 
 app = typer.Typer(
@@ -137,12 +141,19 @@ def show_command(
     outside: Outside = False,
     as_json: Json = False,
 ) -> None:
-    """Print what an instance says, or a saved solution."""
+    """Print what an instance says, or a saved solution.
+
+    A saved solution is held against itself, not solved or audited again; one that contradicts itself is marked, with exit code 1.
+    """
 
     def run() -> int:
         if file.suffix.lower() == ".json":
-            _print_solution(Solution.read(file), as_json)
-            return GOOD
+            found, wrong = held_against_itself(Solution.read(file))
+            _print_solution(found, as_json, wrong)
+            if as_json:
+                for words in wrong:
+                    terminal.say(f"wrong: {file}: {words}")
+            return UNMET if wrong else GOOD
         case = loaded(file, outside)
         if as_json:
             terminal.write_json(
@@ -440,8 +451,8 @@ def _without_none(claim: Claim) -> dict[str, Any]:
     return {key: value for key, value in asdict(claim).items() if value is not None}
 
 
-def _print_solution(found: Solution, as_json: bool) -> None:
+def _print_solution(found: Solution, as_json: bool, saved: Sequence[str] | None = None) -> None:
     if as_json:
         terminal.write(found.to_json() + "\n")
     else:
-        terminal.show(pages.solution(found, terminal.width_of(sys.stdout)))
+        terminal.show(pages.solution(found, terminal.width_of(sys.stdout), saved))

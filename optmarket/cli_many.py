@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optmarket import plots, registry, terminal
-from optmarket.errors import InstanceError, SolverError
+from optmarket.errors import InstanceError, OptmarketError, SolverError
 from optmarket.files import ANYWHERE, STDOUT, must_be_writable, must_take, write_text
 from optmarket.reproduce import reproduce
 from optmarket.settings import in_words
@@ -49,17 +49,27 @@ def table_command(
 ) -> None:
     """Collect solutions into one table, a row each, sorted by instance.
 
-    Numbers have 6 significant digits; bounds are rounded away from the value, so that they stay bounds.
+    Numbers have 6 significant digits; bounds are rounded away from the value, so that they stay bounds. A solution that
+    contradicts itself is marked as such, with exit code 1.
     """
 
     def run() -> int:
-        text = render(tables(paths, quantities=quantity or None, skipped=lambda error: terminal.say(f"skipped {error}")), form)
+        wrong: list[OptmarketError] = []
+        found = tables(
+            paths,
+            quantities=quantity or None,
+            skipped=lambda error: terminal.say(f"skipped {error}"),
+            doubted=wrong.append,
+        )
+        text = render(found, form)
         if output is None or str(output) == STDOUT:
             terminal.write(text)
-            return GOOD
-        write_text(output, text)
-        terminal.say(f"wrote {output}")
-        return GOOD
+        else:
+            write_text(output, text)
+            terminal.say(f"wrote {output}")
+        for error in wrong:
+            terminal.say(f"wrong: {error}")
+        return UNMET if wrong else GOOD
 
     raise typer.Exit(attempt(run, False))
 

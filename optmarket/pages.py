@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from optmarket.consistency import UNCHECKED
 from optmarket.instance import Instance, canonical
 from optmarket.numbers import exact
 from optmarket.solution import DEFAULT_GAP, Audit, Claim, Solution, Status
@@ -42,7 +43,7 @@ _GAINS = {
 # What commands print ---------------------------------------------------------------------------------------------------
 
 
-def solution(found: Solution, width: int) -> Group:
+def solution(found: Solution, width: int, saved: Sequence[str] | None = None) -> Group:
     """A solution: what it is worth, its tables, the claims about it, its audit, and how it was found.
 
     Parameters
@@ -50,8 +51,11 @@ def solution(found: Solution, width: int) -> Group:
     found : Solution
     width : int
         Of the page, in characters; numbers are never cut to fit it.
+    saved : sequence of str, optional
+        Of a solution read from a file: in what it contradicts itself, if it does.
     """
-    parts: list[RenderableType] = [_head(found.title, _status(found), width), _quantities(found)]
+    status = "contradicts itself" if saved else _status(found)
+    parts: list[RenderableType] = [_head(found.title, status, width), _quantities(found)]
     for place, (name, table) in enumerate(found.tables.items()):
         parts += [Text(), *_table(name, table, FIRST_ROWS if place == 0 else LATER_ROWS, width, _noise(found.audit))]
     if found.claims:
@@ -63,6 +67,10 @@ def solution(found: Solution, width: int) -> Group:
     ending.add_row(Text("audit", style="bold"), _audit_line(found))
     for note in found.notes:
         ending.add_row(Text("note", style="bold"), plain(note))
+    for words in saved or ():
+        ending.add_row(Text("wrong", style="bold red"), Text(visible(words), style="bold red", overflow="fold"))
+    if saved is not None:
+        ending.add_row(Text("saved", style="bold"), plain(UNCHECKED))
     parts += [Text(), ending]
     if run := _run(found.run):
         parts.append(Text(visible(run), style="dim"))

@@ -16,11 +16,14 @@ import numpy as np
 
 from optmarket.certificate import Basis, Proof, Vertex, prove, tableau_row, vertex
 from optmarket.errors import ModelError, SolverError
-from optmarket.highs import LpResult, Session, as_floats
+from optmarket.highs import LpResult, Session, as_floats, solve
 from optmarket.program import IntArray, LinearProgram, NumberArray, Rows
 from optmarket.solution import Options, Status
 
 REFINEMENTS = 50
+CLOSE = 1e-8  # relative gap that floats reach where stakes are of one order
+FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
+AT_MOST = 600  # and in some seconds
 PIVOTS = 20_000  # of the simplex method in rationals
 LARGEST_FIRST = 1000  # pivots by largest violation, before the rule of least index that cannot cycle
 
@@ -75,6 +78,52 @@ def solve_exactly(program: LinearProgram, result: LpResult | None, seconds: floa
         return Status.TIME_LIMIT
     except KeyboardInterrupt:
         return Status.INTERRUPTED
+
+
+def is_worthwhile(options: Options, gap: float, result: LpResult, program: LinearProgram, close: float = CLOSE) -> bool:
+    """Whether exact arithmetic should go on where floats ended: they left a gap, and the program is small enough.
+
+    Parameters
+    ----------
+    options : Options
+    gap : float
+        Relative, of the bounds that floats gave.
+    result : LpResult
+    program : LinearProgram
+    close : float
+        A gap at which even a tiny program is left alone.
+    """
+    size = len(result.rows) + program.columns
+    return (gap > options.wanted and size <= AT_MOST) or (gap > close and options.gap is None and size <= FREELY)
+
+
+def solve_anew(program: LinearProgram, seconds: float | None = None) -> Proof | Status:
+    """The exact optimum of a program of Fractions, whatever the solver makes of it.
+
+    Parameters
+    ----------
+    program : LinearProgram
+        Of Fractions; every variable in a finite box.
+    seconds : float, optional
+        Time limit.
+
+    Returns
+    -------
+    Proof or Status
+        ``time limit`` or ``interrupted`` if that came first, ``failed`` if the program is too large for exact arithmetic.
+    """
+    start = time.perf_counter()
+    try:
+        result = solve(program, Options(time_limit=seconds))
+    except SolverError:
+        result = LpResult.of_failure(program)
+    if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+        return result.status
+    left = None if seconds is None else max(seconds - (time.perf_counter() - start), 0.0)
+    try:
+        return solve_exactly(program, result, left)
+    except SolverError:  # too large: what floats have found stands
+        return Status.FAILED
 
 
 def _failing(program: LinearProgram, found: Vertex) -> Rows:

@@ -29,8 +29,8 @@ Method = Annotated[
 Gap = Annotated[
     float | None,
     typer.Option(
-        help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the upper bound or "
-        "the payoff scale, whichever is larger. Default: go on to the solver's tolerances.",
+        help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the larger of the two. "
+        "Default: go on to the solver's tolerances.",
     ),
 ]
 TimeLimit = Annotated[
@@ -88,6 +88,20 @@ def attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> 
         return complain(SolverError("needs more memory than there is", file=name), as_json, NO_ANSWER)
     except KeyboardInterrupt:
         return complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
+    except Exception as error:
+        if not _comes_of_ctrl_c(error):
+            raise
+        return complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
+
+
+def _comes_of_ctrl_c(error: BaseException) -> bool:
+    """Whether an error is what a library, in C, made of Ctrl-C."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def each(files: list[Path], run: Callable[[Path], int], as_json: bool) -> int:

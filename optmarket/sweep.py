@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from optmarket import registry
+from optmarket.consistency import held_against_itself
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.files import must_be_writable
 from optmarket.instance import Instance
@@ -398,7 +399,8 @@ def _kept(
         except InstanceError:
             refused["cannot be read"] = refused.get("cannot be read", 0) + 1
             continue
-        why = _unlike(kept, name, options)
+        kept, wrong = held_against_itself(kept)
+        why = "contradicts itself" if wrong else _unlike(kept, name, options)
         if why:
             refused[why] = refused.get(why, 0) + 1
             continue

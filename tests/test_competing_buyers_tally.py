@@ -19,6 +19,7 @@ from optmarket.models._competing_buyers_market import Kind, Market, Params
 from optmarket.models._competing_buyers_report import Mechanism
 from optmarket.models._competing_buyers_tally import Groups, Tallied, Tallies
 from optmarket.models._competing_buyers_view import assess
+from optmarket.numbers import floats
 from optmarket.program import LinearProgram, Rows
 from optmarket.solution import Options, Status
 
@@ -260,7 +261,12 @@ def test_types_pooled_are_types_held_equal(counts: tuple[tuple[int, int], ...], 
             pairs = [np.stack([np.ravel(one), np.ravel(cells[0])], axis=1) for cells in alike for one in cells[1:]]
             index = np.concatenate([np.zeros((0, 2), dtype=np.int64), *pairs])
             index = index[index[:, 0] != index[:, 1]]
-            held.add_rows(f"alike {name} {g + 1}", Rows.dense(index, np.tile([1.0, -1.0], (len(index), 1)), 0.0, 0.0))
+            # payments are measured by the values of who makes the report
+            unit = np.ones(held.columns)
+            if name == "payment":
+                unit[block] = np.broadcast_to(floats(general.own_unit(groups.kinds[g])), block.shape)
+            rows = Rows.dense(index, unit[index] * [1.0, -1.0], 0.0, 0.0)
+            held.add_rows(f"alike {name} {g + 1}", rows)
     small = pooled(given, report)
     program = general.build(small)
     assert optimum(program) == pytest.approx(optimum(held), abs=1e-8)
@@ -306,7 +312,8 @@ def test_who_is_asked_too_much_pays_less(ic: str) -> None:
     x = highs.solve(program).x
     assert x is not None
     mended = general.read(given, program, x)
-    x[np.concatenate([program.variables[f"payment {g}"].ravel() for g in (1, 2)])] += 0.25
+    for g, (kind, _) in enumerate(given.groups, start=1):
+        x[program.variables[f"payment {g}"]] += 0.25 / floats(general.own_unit(kind))
     again = general.read(given, program, x)
     for view, other in zip(mended.views(given), again.views(given), strict=True):
         assert other.gain.min() == pytest.approx(0, abs=1e-12)

@@ -12,6 +12,7 @@ import pytest
 import scipy.stats
 
 import optmarket as om
+from optmarket.errors import ModelError
 from optmarket.largest_share import largest_share
 from optmarket.models import selling_information as market
 from optmarket.solution import Options
@@ -145,6 +146,11 @@ def test_skewed_beliefs_keep_full_information(shape: list[Any]) -> None:
     assert 0 < alone * (1 - 1e-6) <= bounds.lower <= answer.quantities["revenue"] <= bounds.upper
     assert bounds.upper <= answer.quantities["first-best"] * (1 + 1e-6)
     assert answer.quantities["revenue"] >= alone
+
+
+def test_parameters_beyond_floats_are_refused() -> None:
+    with pytest.raises(ModelError, match="sum to more than 1e"):
+        market.solve(five(belief={"dirichlet": ["1e300", 1, 1]}), Options(gap=1))
 
 
 def test_an_estimate_of_other_payoffs_is_near_drawn_types() -> None:

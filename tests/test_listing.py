@@ -1,4 +1,4 @@
-"""Small programs on which constraint generation stalls: `auto` lists all rows of those at once, or when nothing moves any more."""
+"""Small programs on which constraint generation stalls: `auto` lists all their rows, at once or when nothing moves any more."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ LAYERS = (
     {"export", "refinement"},
     {"registry"},
     {"workflow"},
+    {"consistency"},
     {"pages", "tables"},
     {"cells", "sweep"},
     {"curves", "mechanisms"},
@@ -57,7 +58,18 @@ LAYERS = (
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # What runs markets; a market that imported it would run itself.
-ABOVE_MARKETS = {"workflow", "sweep", "curves", "mechanisms", "reproduce", "__init__", "cli_many", "cli", "__main__"}
+ABOVE_MARKETS = {
+    "workflow",
+    "consistency",
+    "sweep",
+    "curves",
+    "mechanisms",
+    "reproduce",
+    "__init__",
+    "cli_many",
+    "cli",
+    "__main__",
+}
 
 
 # --- what is shipped ---

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from conftest import Done
 
 import optmarket as om
@@ -16,7 +18,7 @@ from optmarket.models._selling_training_data_report import as_experiment
 from optmarket.models._selling_training_data_theory import two_tiers
 from optmarket.models._selling_training_data_triangle import posted_price, revenue, upper_bound
 from optmarket.models.selling_information import Menu
-from optmarket.solution import Options
+from optmarket.solution import Options, Status
 
 GALLERY = Path(__file__).parents[1] / "instances"
 
@@ -113,6 +115,28 @@ def test_a_grid_on_a_line_is_bracketed_by_the_line(alpha: dict[str, object]) -> 
     assert found["continuum-upper"] - found["continuum-lower"] < 2e-3
     sold = om.models.selling_training_data.audit(model.Params.model_validate(data), {"items": answer.mechanism["items"]})
     assert found["continuum-revenue"] <= sold.quantities["revenue"] + 1e-12
+
+
+@pytest.mark.parametrize("size", ["1e-6", "1e-9", "1e-12"])
+@pytest.mark.parametrize("shape", [{"dist": "uniform"}, {"dist": "beta", "a": 2, "b": 4}])
+@pytest.mark.parametrize("least", [0, "1/3"])
+def test_lines_of_small_errors(size: str, shape: dict[str, object], least: Any) -> None:
+    """Tolerances are in units of what is at stake: in payoff units 1e-12 tied all types of such lines to everything."""
+    m = Fraction(least) * Fraction(size)
+    params = model.Params.model_validate({"line": {"k": 0, "m": m}, "alpha": {**shape, "scale": size}})
+    answer = model.solve(params)
+    bounds, revenue = answer.certificate, answer.quantities["revenue"]
+    assert answer.status is Status.OPTIMAL and bounds.gap < 1e-8
+    assert bounds.lower <= revenue * (1 + 1e-12) and revenue <= bounds.upper * (1 + 1e-12)
+    # F(alpha)/2 may be as large as alpha's end, 1/2: beyond small alpha it is not worth selling the low tier more
+    alpha = np.linspace(0, 1, 200_001)
+    cdf = alpha if shape["dist"] == "uniform" else scipy.stats.beta.cdf(alpha, 2, 4)
+    end = 0.5 - float(m)
+    best = float(m) + (alpha * float(size) * (end - cdf / 2)).max() / end
+    assert revenue == pytest.approx(best, rel=1e-8, abs=0)
+    judged = model.audit(params, answer.mechanism).quantities
+    assert judged["revenue"] == pytest.approx(revenue, rel=1e-12, abs=0)
+    assert revenue <= judged["welfare"] <= answer.quantities["first-best"] * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("name", ["dirichlet-lattice", "product-grid"])
