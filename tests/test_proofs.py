@@ -31,7 +31,7 @@ from optmarket.models._competing_buyers_virtual import Virtual, rule
 from optmarket.models._selling_information_envelope import ceiling
 from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
-from optmarket.refinement import _magnified, solve_exactly
+from optmarket.refinement import _magnified, _pivoted, solve_exactly
 from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
 from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status, relative_gap
 from optmarket.workflow import decide
@@ -57,6 +57,10 @@ def program(sense: Any, cost: list[Any], box: list[tuple[Any, Any]], rows: list[
     ends = [numbers([row[k] for row in rows]) for k in (1, 2)]
     made.add_rows("rows", Rows.dense(np.broadcast_to(x, value.shape), value, *ends))
     return made
+
+
+def in_time() -> None:
+    """There is no time limit."""
 
 
 def in_floats(rows: Rows) -> Rows:
@@ -188,7 +192,7 @@ def test_refinement_goes_on_from_a_feasible_basis_that_is_not_optimal(sense: Any
     hair = Fraction(1, 10**30)
     made = program(sense, [sign * hair, sign * 2 * hair], [(0, 1), (0, 1)], [([1, 1], -INF, 2), ([1, -1], -1, 1)])
     # of refinement alone, without the pivots that finish what it leaves
-    proof = _magnified(made, made.rows["rows"], Basis(np.array(columns), np.array([0, 0])), INF)
+    proof = _magnified(made, made.rows["rows"], Basis(np.array(columns), np.array([0, 0])), in_time)
     assert (proof.value, proof.x.tolist()) == (sign * 3 * hair, [1, 1])
 
 
@@ -197,6 +201,49 @@ def test_the_floats_around_a_number_are_on_its_two_sides() -> None:
         low, high = around(number)
         assert Fraction(low) < number < Fraction(high) and math.nextafter(low, INF) == high
     assert around(Fraction(3, 8)) == (0.375, 0.375)
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """Rows ``sum of all variables <= height``, of which only those that fail are ever listed."""
+
+    heights: tuple[Fraction, ...]
+
+    def _rows(self, heights: list[Fraction], columns: int) -> Rows:
+        if not heights:
+            return Rows.join([])
+        index = np.broadcast_to(np.arange(columns), (len(heights), columns))
+        ends = np.empty(len(heights), dtype=object)
+        ends[:] = heights
+        return Rows.dense(index, np.full(index.shape, Fraction(1), dtype=object), -INF, ends)
+
+    def seed(self) -> Rows:
+        return Rows.join([])
+
+    def separate(self, x: Any, tolerance: float) -> tuple[Rows, Any]:
+        failing = [height for height in self.heights if x.sum() - height > tolerance]
+        return self._rows(failing[:1], len(x)), max(x.sum() - min(self.heights), Fraction(0))
+
+    def size(self) -> tuple[int, int, int]:
+        return len(self.heights), 0, 2 * len(self.heights)
+
+    def list_all(self, program: LinearProgram) -> None:
+        program.add_rows("on demand", self._rows(list(self.heights), program.columns))
+
+
+def test_exact_pivots_add_the_rows_of_families_that_fail() -> None:
+    made = program("max", [1, 2], [(0, 1), (0, 1)], [([1, -1], -1, 1)])
+    made.add_family("on demand", OnDemand((Fraction(5, 3), Fraction(4, 3), Fraction(3, 2))))
+    proof = _pivoted(made, made.rows["rows"], None, in_time)
+    assert (proof.value, proof.x.tolist()) == (Fraction(7, 3), [third, 1])
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_bounds_that_only_the_boxes_imply_carry_no_dual_value(sense: Any, sign: int) -> None:
+    # the row rests at its lower end and wants up: to 2, where it has no end of its own
+    made = program(sense, [sign, sign], [(0, 1), (0, 1)], [([1, 1], Fraction(1, 2), INF)])
+    proof = _pivoted(made, made.rows["rows"], Basis(np.array([0, -1]), np.array([-1])), in_time)
+    assert (proof.value, proof.x.tolist(), proof.multipliers.tolist()) == (sign * 2, [1, 1], [0])
 
 
 # Rows that fail --------------------------------------------------------------------------------------------------------------
