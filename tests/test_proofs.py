@@ -28,7 +28,7 @@ from optmarket.models._competing_buyers_market import Params as RivalParams
 from optmarket.models._competing_buyers_optimum import solve_finite
 from optmarket.models._competing_buyers_tally import Tallied
 from optmarket.models._competing_buyers_virtual import Virtual, rule
-from optmarket.models._selling_information_envelope import ceiling
+from optmarket.models._selling_information_envelope import Posted, ceiling, segment
 from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
 from optmarket.refinement import _magnified, _pivoted, solve_exactly
@@ -474,6 +474,16 @@ def test_the_lower_end_of_a_continuum_is_less_than_the_menu_earns() -> None:
         earns = earned(low, high, value, answer.mechanism["items"])
         assert Fraction(answer.certificate.lower) <= earns <= Fraction(answer.certificate.upper)
         assert answer.certificate.lower == pytest.approx(float(earns), rel=1e-12)
+
+
+def test_the_lower_end_of_a_continuum_holds_with_ties_against_the_seller() -> None:
+    """To all who would buy it full information at 3/8 is worth as much as an item that is right with 7/8, at 1/4."""
+    params = selling_information.Params.model_validate({"belief": {"dist": "uniform"}})
+    noisy = [[7 / 8, 1 / 8], [1 / 8, 7 / 8]]
+    posted = Posted.of(segment(params), np.array([np.eye(2), noisy]), np.array([3 / 8, 1 / 4]))
+    items = [{"experiment": np.eye(2).tolist(), "price": 3 / 8}, {"experiment": noisy, "price": 1 / 4}]
+    assert posted.revenue == earned(Fraction(0), Fraction(1), Fraction(1), items) == Fraction(1, 16)
+    assert earned(Fraction(0), Fraction(1), Fraction(1), items[:1]) == Fraction(3, 32)
 
 
 class Flat:
