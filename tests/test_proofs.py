@@ -28,12 +28,13 @@ from optmarket.models._competing_buyers_market import Params as RivalParams
 from optmarket.models._competing_buyers_optimum import solve_finite
 from optmarket.models._competing_buyers_tally import Tallied
 from optmarket.models._competing_buyers_virtual import Virtual, rule
-from optmarket.models._selling_information_envelope import ceiling
+from optmarket.models._selling_information_envelope import Posted, ceiling, segment
 from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
-from optmarket.refinement import _magnified, solve_exactly
+from optmarket.refinement import _magnified, _pivoted, solve_exactly
 from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status, relative_gap
+from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Status, relative_gap
+from optmarket.workflow import decide
 
 INF = math.inf
 TREE = Path(__file__).parents[1]
@@ -56,6 +57,10 @@ def program(sense: Any, cost: list[Any], box: list[tuple[Any, Any]], rows: list[
     ends = [numbers([row[k] for row in rows]) for k in (1, 2)]
     made.add_rows("rows", Rows.dense(np.broadcast_to(x, value.shape), value, *ends))
     return made
+
+
+def in_time() -> None:
+    """There is no time limit."""
 
 
 def in_floats(rows: Rows) -> Rows:
@@ -187,7 +192,7 @@ def test_refinement_goes_on_from_a_feasible_basis_that_is_not_optimal(sense: Any
     hair = Fraction(1, 10**30)
     made = program(sense, [sign * hair, sign * 2 * hair], [(0, 1), (0, 1)], [([1, 1], -INF, 2), ([1, -1], -1, 1)])
     # of refinement alone, without the pivots that finish what it leaves
-    proof = _magnified(made, made.rows["rows"], Basis(np.array(columns), np.array([0, 0])), INF)
+    proof = _magnified(made, made.rows["rows"], Basis(np.array(columns), np.array([0, 0])), in_time)
     assert (proof.value, proof.x.tolist()) == (sign * 3 * hair, [1, 1])
 
 
@@ -196,6 +201,49 @@ def test_the_floats_around_a_number_are_on_its_two_sides() -> None:
         low, high = around(number)
         assert Fraction(low) < number < Fraction(high) and math.nextafter(low, INF) == high
     assert around(Fraction(3, 8)) == (0.375, 0.375)
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """Rows ``sum of all variables <= height``, of which only those that fail are ever listed."""
+
+    heights: tuple[Fraction, ...]
+
+    def _rows(self, heights: list[Fraction], columns: int) -> Rows:
+        if not heights:
+            return Rows.join([])
+        index = np.broadcast_to(np.arange(columns), (len(heights), columns))
+        ends = np.empty(len(heights), dtype=object)
+        ends[:] = heights
+        return Rows.dense(index, np.full(index.shape, Fraction(1), dtype=object), -INF, ends)
+
+    def seed(self) -> Rows:
+        return Rows.join([])
+
+    def separate(self, x: Any, tolerance: float) -> tuple[Rows, Any]:
+        failing = [height for height in self.heights if x.sum() - height > tolerance]
+        return self._rows(failing[:1], len(x)), max(x.sum() - min(self.heights), Fraction(0))
+
+    def size(self) -> tuple[int, int, int]:
+        return len(self.heights), 0, 2 * len(self.heights)
+
+    def list_all(self, program: LinearProgram) -> None:
+        program.add_rows("on demand", self._rows(list(self.heights), program.columns))
+
+
+def test_exact_pivots_add_the_rows_of_families_that_fail() -> None:
+    made = program("max", [1, 2], [(0, 1), (0, 1)], [([1, -1], -1, 1)])
+    made.add_family("on demand", OnDemand((Fraction(5, 3), Fraction(4, 3), Fraction(3, 2))))
+    proof = _pivoted(made, made.rows["rows"], None, in_time)
+    assert (proof.value, proof.x.tolist()) == (Fraction(7, 3), [third, 1])
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_bounds_that_only_the_boxes_imply_carry_no_dual_value(sense: Any, sign: int) -> None:
+    # the row rests at its lower end and wants up: to 2, where it has no end of its own
+    made = program(sense, [sign, sign], [(0, 1), (0, 1)], [([1, 1], Fraction(1, 2), INF)])
+    proof = _pivoted(made, made.rows["rows"], Basis(np.array([0, -1]), np.array([-1])), in_time)
+    assert (proof.value, proof.x.tolist(), proof.multipliers.tolist()) == (sign * 2, [1, 1], [0])
 
 
 # Rows that fail --------------------------------------------------------------------------------------------------------------
@@ -428,6 +476,16 @@ def test_the_lower_end_of_a_continuum_is_less_than_the_menu_earns() -> None:
         assert answer.certificate.lower == pytest.approx(float(earns), rel=1e-12)
 
 
+def test_the_lower_end_of_a_continuum_holds_with_ties_against_the_seller() -> None:
+    """To all who would buy it full information at 3/8 is worth as much as an item that is right with 7/8, at 1/4."""
+    params = selling_information.Params.model_validate({"belief": {"dist": "uniform"}})
+    noisy = [[7 / 8, 1 / 8], [1 / 8, 7 / 8]]
+    posted = Posted.of(segment(params), np.array([np.eye(2), noisy]), np.array([3 / 8, 1 / 4]))
+    items = [{"experiment": np.eye(2).tolist(), "price": 3 / 8}, {"experiment": noisy, "price": 1 / 4}]
+    assert posted.revenue == earned(Fraction(0), Fraction(1), Fraction(1), items) == Fraction(1, 16)
+    assert earned(Fraction(0), Fraction(1), Fraction(1), items[:1]) == Fraction(3, 32)
+
+
 class Flat:
     """A distribution with all its mass at 1: its function is 0 below."""
 
@@ -447,3 +505,42 @@ def test_a_maximum_found_in_floats_carries_their_rounding() -> None:
             found = largest(Flat(), Product(p, Fraction(0), r, Fraction(-1)))  # a function that looks like a distribution
             assert Fraction(found.upper) >= p * r
             assert found.upper == pytest.approx(float(p * r), rel=1e-14)
+
+
+# Claims ------------------------------------------------------------------------------------------------------------------------
+
+
+def answer(status: Status, lower: float, upper: float, **quantities: float) -> Answer:
+    return Answer(status, {}, quantities, Certificate(lower, upper, relative_gap(lower, upper)))
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "met"),
+    [
+        ("lower", "0.4", True),  # the truth is in [0.4, 0.6], and the menu found earns 0.5
+        ("lower", "0.45", None),
+        ("lower", "0.5", None),
+        ("lower", "0.61", False),
+        ("upper", "0.6", True),
+        ("upper", "0.5", None),
+        ("upper", "0.39", False),
+        ("eq", "0.5", None),
+        ("eq", "0.61", False),
+        ("eq", "0.39", False),
+    ],
+)
+def test_what_bounds_say_of_a_claim(relation: str, value: str, met: bool | None) -> None:
+    wide = answer(Status.GAP, 0.4, 0.6, revenue=0.5, welfare=0.5)
+    assert decide(Claim("revenue", value, relation), wide, "revenue").met is met
+    # of anything but the objective nothing is known before the optimum is
+    assert decide(Claim("welfare", value, relation), wide, "revenue").met is None
+
+
+@pytest.mark.parametrize(
+    ("value", "met"), [("0.5", True), ("0.5000000004", True), ("0.500000002", False), ("0.499999998", False)]
+)
+def test_what_a_proved_optimum_says_of_a_claim(value: str, met: bool) -> None:
+    known = answer(Status.OPTIMAL, 0.5, 0.5, revenue=0.5, welfare=0.5)
+    for quantity in ("revenue", "welfare"):
+        assert decide(Claim(quantity, value), known, "revenue").met is met
+        assert decide(Claim(quantity, value, verdict="wrong"), known, "revenue").met is not met
