@@ -12,10 +12,13 @@ import scipy.optimize
 import scipy.sparse
 from test_selling_information_segments import blocks, mixture, part, table
 
+import optmarket as om
+from optmarket.distributions import Distribution
 from optmarket.laws import Law
+from optmarket.models import _selling_information_values as values
 from optmarket.models import selling_information as market
 from optmarket.models._selling_information_plane import Plane, revenue_between
-from optmarket.models._selling_information_values import plane_of
+from optmarket.models._selling_information_values import Clock, Found, judged, plane_of, polished, pruned
 from optmarket.numbers import floats
 from optmarket.program import FloatArray
 from optmarket.solution import Answer, Options, Status
