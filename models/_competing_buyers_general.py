@@ -25,8 +25,6 @@ from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, 
 from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
 
 Deviations = Literal["double", "separate", "misreport"]
-REFINED_FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
-REFINED_AT_MOST = 600  # and in some seconds
 
 
 def of_positive_weight(market: Market) -> tuple[Market, list[IntArray]]:
@@ -281,7 +279,9 @@ def read(market: Market, program: LinearProgram, x: NumberArray) -> Tallied:
         payments.append(floats(own_unit(active.groups[g][0])) * floats(x[program.variables[f"payment {g + 1}"]]))
         if not active.ex_post:
             experiment = _spread(experiment, np.clip(floats(x[program.variables[f"right {g + 1}"]]), 0.0, 1.0))
-        experiments.append(experiment / experiment.sum(axis=-1, keepdims=True))
+        told = experiment.sum(axis=-1, keepdims=True)
+        # a solve that was stopped before its first step may leave zeros: there each state is told as often as any other
+        experiments.append(np.where(told > 0, experiment, 1.0) / np.where(told > 0, told, market.states))
     found = Tallied(tuple(experiments), tuple(payments))
     asked = [np.maximum(-view.gain.min(axis=1, keepdims=True), 0.0) for view in found.seen_by_kind(active)]
     paid = tuple(payment - (most if active.ex_post else most[0]) for payment, most in zip(payments, asked, strict=True))
@@ -409,8 +409,8 @@ def solve(market: Market, options: Options | None = None) -> Answer:
     gap = relative_gap(best[1], upper)
     if options.exact and status in {Status.OPTIMAL, Status.GAP}:
         proof: Proof | Status | None = refinement.solve_exactly(linear, result, left())
-    elif status in {Status.OPTIMAL, Status.GAP} and _worth_refining(options, gap, result, linear):
-        proof = _refined(built(exact=True), left())
+    elif status in {Status.OPTIMAL, Status.GAP} and refinement.is_worthwhile(options, gap, result, linear, close=0.0):
+        proof = refinement.solve_anew(built(exact=True), left())
     else:
         proof = None
     mechanism, lower = best
@@ -444,25 +444,3 @@ def ceiling(market: Market) -> float:
         count * (kind.weight @ (kind.value * (1 + market.externality - kind.belief.max(axis=1)))) for kind, count in market.groups
     )
     return around(Fraction(total))[1]
-
-
-def _worth_refining(options: Options, gap: float, result: highs.LpResult, linear: LinearProgram) -> bool:
-    """Whether the program is small enough for exact arithmetic, given how far the bounds of floats are apart."""
-    size = len(result.rows) + linear.columns
-    return (gap > options.wanted and size <= REFINED_AT_MOST) or (options.gap is None and size <= REFINED_FREELY)
-
-
-def _refined(program: LinearProgram, seconds: float | None) -> Proof | Status:
-    """The exact optimum of a program of Fractions, or why there is none."""
-    start = time.perf_counter()
-    try:
-        result = highs.solve(program, Options(time_limit=seconds))
-    except SolverError:
-        result = highs.LpResult.of_failure(program)
-    if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
-        return result.status
-    left = None if seconds is None else max(seconds - (time.perf_counter() - start), 0.0)
-    try:
-        return refinement.solve_exactly(program, result, left)
-    except SolverError:  # too large: the bounds of floats stand
-        return Status.FAILED

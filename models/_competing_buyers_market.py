@@ -17,7 +17,7 @@ from optmarket.distributions import Distribution, Grid, NumberOrDistribution, di
 from optmarket.errors import InstanceError
 from optmarket.instance import divided, weights_to_one
 from optmarket.laws import Smooth
-from optmarket.numbers import NonnegativeExact, floats, shown, to_one
+from optmarket.numbers import NonnegativeExact, floats, shown, sized, to_one
 from optmarket.program import FloatArray, IntArray, NumberArray
 
 MOST_BUYERS = 50
@@ -193,6 +193,12 @@ class Params(BaseModel):
                         raise InstanceError(f"is for {len(one.belief)} states; others are for {wanted}", field=field)
             if buyer.belief is not None and states.setdefault(2, "") and len(states) > 1:
                 raise InstanceError("is for two states; others are for more", field=f"params.buyers[{k}].belief")
+            for r, one in enumerate(buyer.types or ()):
+                for words, stake in (("", one.value), ("times the externality ", one.value * self.externality)):
+                    try:
+                        sized(stake)
+                    except ValueError as error:
+                        raise InstanceError(f"{words}{error}", field=f"params.buyers[{k}].types[{r}].value") from error
             twice = [name for name, often in Counter(one.name for one in buyer.types or () if one.name).items() if often > 1]
             if twice:
                 raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.buyers[{k}].types")

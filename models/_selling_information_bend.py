@@ -8,13 +8,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from optmarket.laws import PiecewiseLinear
+from optmarket.laws import PiecewiseLinear, Smooth
 from optmarket.models._selling_information_plane import Plane
 from optmarket.numbers import floats
 from optmarket.program import FloatArray
 
 NODES = 2**16  # kinks of a majorant by tangents
 STEPS = 2**18  # of one by steps
+LEVELS = 2**9  # quantiles between which there are
+BETWEEN = 2**6  # steps, at least,
+SHORTER = 1 / 4  # if these are so much shorter than even ones
+HALVINGS = 40  # of a step's length, at most
+GRADUAL = 1 / 64  # of the way: by how much a step's length may change
+NEAR = 1e-15  # of the largest value: steps are no shorter
 LITTLE = 1 / 32  # of the largest revenue at one price
 FAR = Fraction(999, 1000)  # of an unbounded distribution's mass is covered evenly
 
@@ -43,11 +49,8 @@ class Bend:
         law = plane.value
         if isinstance(law, PiecewiseLinear):
             return cls._of_tangents(law)
-        low, high = map(float, plane.ends)
-        value = np.linspace(low, high, STEPS + 1)
-        if plane.tail:
-            far = float(law.quantiles([FAR])[0])
-            value = np.concatenate([np.linspace(low, far, STEPS // 2 + 1)[:-1], np.geomspace(far, high, STEPS // 2 + 1)])
+        value = cls._steps(plane, law)
+        low, high = float(value[0]), float(value[-1])
         step = np.diff(value)
         nodes = np.concatenate([[max(0.0, low - step[0])], value, [high + step[-1]]])
         # between two nodes R is at most the upper one times the chance at the lower one
@@ -56,15 +59,45 @@ class Bend:
         kinks = nodes[1:]
         if kinks[0] == 0:
             kinks, level = kinks[1:], level[1:]
-        slope = np.diff(level) / np.diff(kinks)
         # where little is at stake, a fall as steep as a density is large would be followed for nothing
-        steepest = 2 * max(1.0, -slope[level[:-1] >= LITTLE * level.max()].min())
+        revenue = kinks * plane.above(kinks)
+        slope = np.diff(revenue) / np.diff(kinks)
+        steepest = 2 * max(1.0, -slope[revenue[:-1] >= LITTLE * revenue.max()].min())
         level = np.maximum.accumulate(level + steepest * kinks) - steepest * kinks
         if level[-1] > plane.tail:
             further = max((level[-1] - plane.tail) / steepest, step[-1])
             kinks, level = np.append(kinks, kinks[-1] + further), np.append(level, plane.tail)
         slope = np.diff(level, prepend=0.0) / np.diff(kinks, prepend=0.0)
         return cls(kinks, np.diff(slope, append=0.0), plane.tail)
+
+    @staticmethod
+    def _steps(plane: Plane, law: Smooth) -> FloatArray:
+        """Ends of steps, short where values are frequent, since a peak may be narrow.
+
+        The length of steps changes gradually: what they exceed R by is a share of it, and where that jumped the majorant would
+        bend for nothing.
+        """
+        low, high = map(float, plane.ends)
+        last = float(law.quantiles([FAR])[0]) if plane.tail else high
+        often = floats(law.quantiles([Fraction(k, LEVELS) for k in range(1, LEVELS)]))
+        joints = np.unique(np.concatenate([[low, last], law.joints, often]))
+        joints = joints[(joints >= low) & (joints <= last)]
+        longest = (last - low) / (STEPS if last == high else STEPS // 2)
+        wanted = np.diff(joints) / BETWEEN
+        # two joints may lie close together for no reason
+        wanted = np.max([np.append(wanted[1:], 0.0), wanted, np.append(0.0, wanted[:-1])], axis=0)
+        wanted = np.where(wanted < SHORTER * longest, wanted, longest)
+        near = (joints[:, None] + np.outer([-1, 1], longest * 0.5 ** np.arange(HALVINGS)).ravel()).ravel()
+        at = np.union1d(joints, near[(near > low) & (near < last)])
+        length = wanted[np.clip(np.searchsorted(joints, at, side="right") - 1, 0, len(wanted) - 1)]
+        length[1:] = np.minimum(length[1:], length[:-1])
+        length = np.minimum.accumulate(length - GRADUAL * at) + GRADUAL * at
+        length = np.minimum.accumulate((length + GRADUAL * at)[::-1])[::-1] - GRADUAL * at
+        length = np.maximum(length, NEAR * high)
+        count = np.append(0.0, np.cumsum(2 * np.diff(at) / (length[1:] + length[:-1])))
+        value = np.interp(np.arange(np.ceil(count[-1])), count, at)
+        end = np.geomspace(last, high, STEPS // 2 + 1) if plane.tail else np.array([high])
+        return np.unique(np.concatenate([value, end]))
 
     @classmethod
     def _of_tangents(cls, law: PiecewiseLinear) -> Bend:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import math
 from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
@@ -26,10 +27,10 @@ from pydantic import (
 
 from optmarket.distributions import Cells, Distribution, Grid, NumberOrDistribution, discretised
 from optmarket.errors import InstanceError, ModelError
-from optmarket.files import read_text
+from optmarket.files import read_text, referenced_in
 from optmarket.instance import divided, weights_to_one
 from optmarket.laws import Smooth
-from optmarket.numbers import Exact, NonnegativeExact, exact, shown, to_one
+from optmarket.numbers import Exact, NonnegativeExact, exact, shown, sized, to_one
 from optmarket.simplex import Dirichlet, boxes, lattice
 
 MAX_PROFILES = 4096
@@ -193,8 +194,8 @@ class Params(BaseModel):
             raise InstanceError("stands beside types; give one of the two", field="params.types_csv")
         if not isinstance(data["types_csv"], str):
             raise InstanceError('must be the name of a csv file, such as "types.csv"', field="params.types_csv")
-        folder = (info.context or {}).get("folder", Path())
-        types, states = _types_from_csv(Path(folder) / data["types_csv"], data.get("states"))
+        file = referenced_in(info.context, data["types_csv"], field="params.types_csv")
+        types, states = _types_from_csv(file, data.get("states"))
         return {"states": states, **data, "types": types}
 
     @field_validator("types")
@@ -282,15 +283,20 @@ class Params(BaseModel):
                 raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.{field}")
         for k, buyer in enumerate(types):
             paid = buyer.payoff or (() if self.payoff == "matching" else self.payoff)
-            try:
-                exact(buyer.value * max((abs(entry) for row in paid for entry in row), default=Fraction(1)))
-            except ValueError as error:
-                raise InstanceError(f"times its payoff {error}", field=f"params.types[{k}].value") from error
+            largest = max((abs(entry) for row in paid for entry in row), default=Fraction(1))
+            whose = f"params.types[{k}].payoff" if buyer.payoff is not None else "params.payoff"
+            named = "params.value" if self.types is None else f"params.types[{k}].value"
+            for words, stake, field in (("at its largest", largest, whose), ("times its payoff", buyer.value * largest, named)):
+                try:
+                    sized(stake)
+                except ValueError as error:
+                    raise InstanceError(f"{words} {error}", field=field) from error
         contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in types)
-        if actions**contexts > MAX_PROFILES:
+        if contexts * math.log(actions) > math.log(MAX_PROFILES + 0.5):  # before the power is formed, which may be of any length
+            count = f"{actions}^{contexts}" + (f" = {actions**contexts:,}" if contexts < 40 else "")
             raise ModelError(
-                f"has {actions} actions and {contexts} contexts: {actions}^{contexts} = {actions**contexts:,} recommendations a "
-                f"type; at most {MAX_PROFILES:,} are supported",
+                f"has {actions} actions and {contexts} contexts: {count} recommendations a type; at most {MAX_PROFILES:,} are "
+                "supported",
                 field="params.types",
             )
         return self
@@ -299,6 +305,11 @@ class Params(BaseModel):
     def on_continuum(self) -> bool:
         """Whether there is a type for every belief of a distribution."""
         return self.continuum is not None
+
+    @property
+    def stands_for_continuum(self) -> bool:
+        """Whether finitely many types stand for a distribution's, so that their optimum is a grid's."""
+        return self.grid is not None
 
     @property
     def continuum(self) -> Literal["segment", "plane", "simplex"] | None:

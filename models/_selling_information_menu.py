@@ -290,6 +290,11 @@ class Demand:
         paid = sum(self.weight * np.array([*price, Fraction(0)], dtype=object)[choice], Fraction(0))
         return around(paid)[0]
 
+    def certified(self, experiment: NumberArray, price: NumberArray) -> float:
+        """What a menu earns at least when every tie goes against the seller, rounding included."""
+        utility = self.utility(values(self.product, experiment), price)
+        return self.revenue(price, best_reply(utility, price, self.rounding(experiment), for_seller=False))
+
     def discounted(
         self, value: NumberArray, price: NumberArray, shares: tuple[Any, ...], tie: float, *, for_seller: bool
     ) -> tuple[IntArray, NumberArray, float]:
@@ -347,7 +352,15 @@ def direct_menu(
     sold = np.setdiff1d(choice[market.active], NOTHING)
     items, best_prices = items[sold], best_prices[sold]
     choice = best_reply(buyers.utility(value[:, sold], best_prices), best_prices, tie, for_seller=not discount)
-    return _relabelled(buyers.product, market.profiles, items, best_prices, choice), best
+    if exact:
+        return _relabelled(buyers.product, market.profiles, items, best_prices, choice, 0), best
+    # recommendations that are not quite best merge signals, at a loss: what is claimed is what the menu in its final form earns
+    for near in (TIE, tie):
+        menu = _relabelled(buyers.product, market.profiles, items, best_prices, choice, near)
+        revenue = buyers.certified(menu.experiment, menu.price) if discount else best
+        if revenue >= best * (1 - TIE):
+            break
+    return menu, revenue
 
 
 def posted_menu(market: Market, experiment: FloatArray, price: FloatArray) -> tuple[Menu, float]:
@@ -511,10 +524,13 @@ def _distinct(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, Fl
     return experiment[kept[order]], price[kept[order]]
 
 
-def _relabelled(product: NumberArray, profiles: IntArray, experiment: NumberArray, price: NumberArray, choice: IntArray) -> Menu:
+def _relabelled(
+    product: NumberArray, profiles: IntArray, experiment: NumberArray, price: NumberArray, choice: IntArray, tie: float
+) -> Menu:
     """The direct mechanism of a choice: each type's signals renamed to what it does after them.
 
-    If there are as many signals as profiles they are taken for recommendations and followed where that is best.
+    If there are as many signals as profiles they are taken for recommendations and followed where that is best, or within `tie`
+    of it in units of the type's stakes.
     """
     n_profiles = len(profiles)
     place = product.shape[3] ** np.arange(profiles.shape[1])[::-1]
@@ -523,7 +539,6 @@ def _relabelled(product: NumberArray, profiles: IntArray, experiment: NumberArra
     made: dict[tuple[int, tuple[int, ...]], int] = {}
     items: list[NumberArray] = []
     prices: list[Any] = []
-    tie = 0 if experiment.dtype == object else TIE
     for item in np.unique(choice[choice != NOTHING]):
         buyers = np.flatnonzero(choice == item)
         payoff = np.tensordot(product[buyers], experiment[item], axes=(1, 0))

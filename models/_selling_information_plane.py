@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +27,19 @@ CELLS = 2**11  # of beliefs, to begin with
 MOST_CELLS = 2**22  # of beliefs, times items: half a gigabyte
 SPLIT = 8
 SLIGHT = 1e-10  # a mass of beliefs that need not be told apart
-STEEP = 1 / 32  # of a chance: as much as it may change in a cell
+STEEP = 1 / 512  # of a chance: as much as it may change in a cell,
+STEEPER = 1 / 32  # and while prices are tried
 NODES = 2**12  # at which what values exceed is tabled,
 OFTEN = 2**9  # and as many where values are frequent
-PRICES = 200  # tried before the best is sought nearby
-CLOSE = 1e-6  # of the largest price: how closely
+PRICES = 40  # quantiles of values and of what information is worth, whose products are prices to try before the best is sought
+MOST_PRICES = 1000
+NEARLY = 0.02  # of the best revenue: peaks no lower than that are looked at,
+FEW_PEAKS = 3  # the highest of them
+CLOSE = 1e-6  # of the price: how closely
 BEYOND = Fraction(1, 10**10)  # the mass of an unbounded distribution that is far out
 ROUNDING = 1e-13
+TINY = 1e-300
+HURRIED = 1e-4  # of revenue: an enclosure is at least as narrow
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,8 @@ class Plane:
             even = (low + (high - low) * Fraction(k, NODES) for k in range(NODES + 1))
             often = self.value.quantiles([Fraction(k, OFTEN) for k in range(1, OFTEN)])  # a narrow peak lies between even nodes
             edges = sorted({*even, *often, max(high, self.value.end_of_floats[1])})
+        edges = [edge for edge, (left, right) in zip(edges[1:], pairwise(map(float, edges)), strict=True) if left < right]
+        edges = [low, *edges]
         mass, moment = (floats(part) for part in zip(*self.value.cells(edges), strict=True))
         nodes = floats(edges)
         far = [np.append(np.cumsum(part[::-1])[::-1], 0.0) for part in (mass, moment)]
@@ -104,16 +113,30 @@ class Plane:
     def full_information(self) -> tuple[float, float]:
         """What full information alone earns at the best price found, and that price."""
         item, most = np.eye(2)[None], float(self.ends[1]) / 2
-        levels = [Fraction(k, PRICES) for k in range(1, PRICES)]
-        prices = np.union1d(np.linspace(0, most, PRICES + 1), floats(self.value.quantiles(levels)) / 2)
+        edges, mass, moment = self.grid
+        theta = _means(edges, mass, moment)
+        worth = np.minimum(theta, 1 - theta)
+        # a price is some value's worth: prices are tried where these are frequent, however narrow the distributions
+        levels = [Fraction(2 * k + 1, 2 * PRICES) for k in range(PRICES)]
+        often = [np.quantile(worth, floats(levels), weights=mass, method="inverted_cdf")]
+        prices = np.outer(floats(self.value.quantiles(levels)), np.concatenate([*often, worth[[0, -1]], [0.5]])).ravel()
+        prices = np.union1d(np.linspace(0, most, MOST_PRICES // 4 + 1)[1:], prices[(prices > 0) & (prices <= most)])
+        if len(prices) > MOST_PRICES:
+            prices = prices[np.linspace(0, len(prices) - 1, MOST_PRICES).astype(np.int64)]
+        revenue = np.array([price * (mass @ self.about_above(_ratio(price, worth))) for price in prices])
+        around = np.pad(revenue, 1, constant_values=-np.inf)
+        peaks = np.flatnonzero((revenue >= around[:-2]) & (revenue >= around[2:]) & (revenue >= (1 - NEARLY) * revenue.max()))
 
         def lost(price: float) -> float:
-            return -serve(self, item, np.array([price])).revenue
+            return -serve(self, item, np.array([price]), STEEPER).revenue
 
-        best = int(np.argmax([roughly(self, item, np.array([price])) for price in prices]))
-        around = float(prices[max(best - 1, 0)]), float(prices[min(best + 1, len(prices) - 1)])
-        found = minimize_scalar(lost, bounds=around, method="bounded", options={"xatol": CLOSE * most})
-        return -float(found.fun), float(found.x)
+        found: list[tuple[float, float]] = []
+        for best in peaks[np.argsort(-revenue[peaks], kind="stable")][:FEW_PEAKS]:
+            ends = float(prices[max(best - 1, 0)]), float(prices[min(best + 1, len(prices) - 1)])
+            moved = minimize_scalar(lost, bounds=ends, method="bounded", options={"xatol": CLOSE * ends[1]})
+            found += [(-float(moved.fun), float(moved.x)), (-lost(float(prices[best])), float(prices[best]))]
+        _, price = max(found)
+        return serve(self, item, np.array([price])).revenue, price
 
     def below(self, belief: FloatArray) -> FloatArray:
         """Pr(theta <= x)."""
@@ -136,18 +159,42 @@ class Plane:
 
     @cached_property
     def grid(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Edges of about `CELLS` equally long cells of beliefs, 1/2 among them, their masses and first moments."""
-        low, high = map(float, self.belief.support)
-        edges = np.linspace(low, high, CELLS + 1)
-        if low < 0.5 < high:
-            edges[np.abs(edges[1:-1] - 0.5).argmin() + 1] = 0.5
+        """Edges of about `CELLS` cells of beliefs, 1/2 among them, their masses and first moments.
+
+        They are as many where most is at stake, which is a mass of beliefs times what full information is worth to them, as where
+        there is much room, however narrow the distribution is; a gap is one cell.
+        """
+        law = self.belief
+        low, high = map(float, law.support)
+        middle = [0.5] if low < 0.5 < high else []
+        if isinstance(law, PiecewiseLinear):
+            knots = np.union1d(law.as_floats[0], middle)
+            length, (mass, moment) = np.diff(knots), self.cells(knots)
+            stake = _stake(knots, mass, moment)
+            share = np.where(mass > 0, length / length[mass > 0].sum() + stake / max(stake.sum(), TINY), 0.0) / 2
+            parts = np.maximum(1, np.ceil(CELLS * share)).astype(np.int64)
+            inner = [
+                np.linspace(left, right, count + 1)
+                for left, right, count in zip(knots[:-1].tolist(), knots[1:].tolist(), parts.tolist(), strict=True)
+            ]
+            edges = np.unique(np.concatenate(inner))
+            edges = edges[(edges >= low) & (edges <= high)]
+        else:
+            often = floats(law.quantiles([Fraction(k, CELLS) for k in range(1, CELLS)]))
+            joints = law.joints[(law.joints > low) & (law.joints < high)]
+            edges = np.unique(np.concatenate([np.linspace(low, high, CELLS + 1), often, joints, middle]))
+            stake = np.append(0.0, np.cumsum(_stake(edges, *self.cells(edges))))
+            place = np.floor(CELLS * (stake / max(stake[-1], TINY) + (edges - low) / (high - low)) / 2)
+            kept = np.append(True, np.diff(place) > 0) | (edges == 0.5)
+            kept[-1] = True
+            edges = edges[kept]
         return edges, *self.cells(edges)
 
     def grid_with(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Masses and first moments of cells, those of the grid not computed again."""
         known, mass, moment = self.grid
         left, right = edges[:-1], edges[1:]
-        place = np.minimum(np.searchsorted(known, left), CELLS - 1)
+        place = np.minimum(np.searchsorted(known, left), len(known) - 2)
         old = (known[place] == left) & (known[place + 1] == right)
         masses, moments = np.where(old, mass[place], 0.0), np.where(old, moment[place], 0.0)
         ends = np.unique(np.concatenate([left[~old], right[~old]]))
@@ -210,7 +257,7 @@ class Sales:
         }
 
 
-def serve(plane: Plane, experiment: FloatArray, price: FloatArray) -> Sales:
+def serve(plane: Plane, experiment: FloatArray, price: FloatArray, steep: float = STEEP) -> Sales:
     """Let every type choose from a menu, by quadrature: exact in values, at the mean of each of many cells of beliefs.
 
     Parameters
@@ -218,9 +265,11 @@ def serve(plane: Plane, experiment: FloatArray, price: FloatArray) -> Sales:
     plane : Plane
     experiment : array, shape (M, 2, N)
     price : array, shape (M,)
+    steep : float
+        By how much chances may differ between the ends of a cell, unless hardly anybody is there.
     """
     items, prices, order = _ordered(experiment, price)
-    edges = _told_apart(plane, items, prices)
+    edges = _told_apart(plane, items, prices, steep)
     mass, moment = plane.grid_with(edges)
     some = mass > 0
     mass, left, right = mass[some], edges[:-1][some], edges[1:][some]
@@ -263,13 +312,23 @@ def roughly(plane: Plane, experiment: FloatArray, price: FloatArray) -> float:
     """
     items, prices, _ = _ordered(experiment, price)
     edges, mass, moment = plane.grid
-    theta = np.clip(np.divide(moment, mass, out=edges[:-1].copy(), where=mass > 0), edges[:-1], edges[1:])
+    theta = _means(edges, mass, moment)
     paid = []
     for x in (theta, edges):
         found = envelope(x, items, prices)
         paid.append((plane.about_above(found.low) - plane.about_above(found.high)) @ prices)
     place = (theta - edges[:-1]) / np.diff(edges)
     return float(mass @ curved(paid[0], paid[1][:-1], paid[1][1:], place))
+
+
+def shares(plane: Plane, experiment: FloatArray, price: FloatArray) -> FloatArray:
+    """About what shares of buyers take each item, quickly, shape (M,)."""
+    items, prices, order = _ordered(experiment, price)
+    edges, mass, moment = plane.grid
+    found = envelope(_means(edges, mass, moment), items, prices)
+    share = np.empty(len(prices))
+    share[order] = mass @ (plane.about_above(found.low) - plane.about_above(found.high))
+    return share[:-1]
 
 
 def curved(middle: FloatArray, left: FloatArray, right: FloatArray, place: FloatArray) -> FloatArray:
@@ -285,7 +344,9 @@ def curved(middle: FloatArray, left: FloatArray, right: FloatArray, place: Float
     return np.asarray(middle + ((1 - share) * left + share * right - middle) / 3)
 
 
-def revenue_between(plane: Plane, experiment: FloatArray, price: FloatArray, width: float) -> tuple[float, float]:
+def revenue_between(
+    plane: Plane, experiment: FloatArray, price: FloatArray, width: float, hurry: Callable[[], bool] = lambda: False
+) -> tuple[float, float]:
     """What a menu earns, enclosed: in a cell of beliefs no chance of a sale lies beyond those that its two ends allow.
 
     Parameters
@@ -296,17 +357,22 @@ def revenue_between(plane: Plane, experiment: FloatArray, price: FloatArray, wid
         At least 0.
     width : float
         Of the enclosure, wanted; it is wider if `MOST_CELLS` do not suffice.
+    hurry : callable
+        Whether to be content with a wider one, of 1e-4 of revenue.
     """
     items, prices, _ = _ordered(experiment, price)
     edges, most, more = _with_turns(plane, items), MOST_CELLS // len(prices), np.diff(prices)
     while True:
         mass = np.diff(plane.below(edges))
         early, late = _spending_from(worth(edges, items), prices)
-        lower, upper = mass * (plane.above(late) @ more), mass * (plane.above(early) @ more)
+        paid = plane.above(early) @ more
+        lower, upper = mass * (plane.above(late) @ more), mass * paid
         unsure = np.maximum(upper - lower, 0.0)
-        pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / max(width, ROUNDING))).astype(np.int64)
-        if unsure.sum() <= width or pieces.max() == 1 or 4 * len(edges) > most:
-            slack = ROUNDING * prices[-1]
+        pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / max(width, TINY))).astype(np.int64)
+        near = unsure.sum() <= HURRIED * upper.sum()
+        if unsure.sum() <= width or pieces.max() == 1 or 4 * len(edges) > most or (near and hurry()):
+            # of what those pay who pay most on average
+            slack = ROUNDING * float(paid.max())
             return max(0.0, float(lower.sum()) - slack), float(upper.sum()) + slack
         pieces = np.maximum(1, pieces // -(-pieces.sum() // most))
         first = np.repeat(np.cumsum(pieces) - pieces, pieces)
@@ -359,6 +425,22 @@ def envelope(theta: FloatArray, experiment: FloatArray, price: FloatArray) -> En
     return Envelope(slope, low, high)
 
 
+def _means(edges: FloatArray, mass: FloatArray, moment: FloatArray) -> FloatArray:
+    """Mean beliefs of cells, their left ends where nobody is."""
+    return np.clip(np.divide(moment, mass, out=edges[:-1].copy(), where=mass > 0), edges[:-1], edges[1:])
+
+
+def _stake(edges: FloatArray, mass: FloatArray, moment: FloatArray) -> FloatArray:
+    """About what full information is worth in all to the beliefs in each cell."""
+    theta = _means(edges, mass, moment)
+    return mass * np.minimum(theta, 1 - theta)
+
+
+def _ratio(price: float, worth: FloatArray) -> FloatArray:
+    """The least value to which full information is worth a price."""
+    return np.divide(price, worth, out=np.full_like(worth, np.inf), where=worth > 0)
+
+
 def _ordered(experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
     """Items in order of price, nothing for nothing among them, and their places: it comes last in the menu."""
     nothing = np.zeros((1, *experiment.shape[1:]))
@@ -377,7 +459,7 @@ def _with_turns(plane: Plane, experiment: FloatArray) -> FloatArray:
     return np.union1d(edges, turns[(turns > edges[0]) & (turns < edges[-1])])
 
 
-def _told_apart(plane: Plane, experiment: FloatArray, price: FloatArray) -> FloatArray:
+def _told_apart(plane: Plane, experiment: FloatArray, price: FloatArray, most_change: float) -> FloatArray:
     """Edges of cells of beliefs: the same items are bought at both ends, about as often, or there are hardly any such beliefs.
 
     Where items are as good as each other, to rounding, there is no end to that, and `MOST_CELLS` end it.
@@ -389,7 +471,7 @@ def _told_apart(plane: Plane, experiment: FloatArray, price: FloatArray) -> Floa
         # bought by some value, from the least on, by none there is: in between chances have no kink
         case = found.sold * (1 + (found.low > least) + (found.low >= most))
         # nor may it change much between the ends of a cell
-        steep = np.abs(np.diff(plane.above(found.low), axis=0)) > STEEP
+        steep = np.abs(np.diff(plane.above(found.low), axis=0)) > most_change
         unlike = np.flatnonzero(np.any((case[:-1] != case[1:]) | steep, axis=1))
         unlike = unlike[plane.below(edges[unlike + 1]) - plane.below(edges[unlike]) > SLIGHT]
         inner = edges[unlike, None] + np.diff(edges)[unlike, None] * np.arange(1, SPLIT) / SPLIT

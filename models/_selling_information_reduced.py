@@ -20,7 +20,7 @@ from optmarket.models._selling_information_report import quantities
 from optmarket.models._selling_information_search import Search
 from optmarket.numbers import around, floats
 from optmarket.program import FloatArray, NumberArray
-from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
+from optmarket.solution import DEFAULT_GAP, Answer, Certificate, Options, Status, relative_gap
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def best_menu(market: Market, most: int, relaxed: Relaxed, options: Options, sta
     if relaxed.experiment is not None and relaxed.price is not None:
         pool = _draft(floats(relaxed.experiment), floats(relaxed.price) / float(market.scale))
         search.keep(shortened(search.buyers, pool, most))
-        if status in {Status.OPTIMAL, Status.GAP} and search.promising(search.upper):
+        if status is not Status.INTERRUPTED and search.promising(search.upper):
             status, method = search.run(pool)
     notes: tuple[str, ...] = ()
     if status is not Status.INTERRUPTED and search.reached and not options.exact:
@@ -95,18 +95,28 @@ def _answer(
     nodes: int = 0,
 ) -> Answer:
     found = quantities(market, menu)
-    best = whole.certificate.lower if whole.exact is None else float(whole.exact)
+    known, more = _cost_of_the_limit(whole, found["revenue"])
     gap = relative_gap(*bounds)
     return Answer(
         status=status,
         mechanism=menu.as_mechanism(),
-        quantities={**found, "unrestricted-revenue": best, "loss": max(0.0, best - found["revenue"])},
+        quantities={**found, **known},
         certificate=Certificate(*bounds, gap, whole.certificate.blocks),
         exact=exact,
         method=method,
-        notes=notes,
+        notes=(*notes, *more),
         run={**whole.run, "seconds": time.perf_counter() - start, "nodes": nodes},
     )
+
+
+def _cost_of_the_limit(whole: Answer, revenue: float) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What menus of any size earn and what the limit costs, where that is proved; else a note that says what is known."""
+    lower, upper = whole.certificate.lower, whole.certificate.upper
+    if whole.exact is not None or whole.certificate.gap <= DEFAULT_GAP:
+        best = lower if whole.exact is None else float(whole.exact)
+        return {"unrestricted-revenue": best, "loss": max(0.0, best - revenue)}, ()
+    words = f"the optimum of menus of any size was not proved, only that it is between {lower:.9g} and {upper:.9g}"
+    return {}, (f"{words}: the limit on items costs at most {max(0.0, upper - revenue):.3g}",)
 
 
 def _posted_price(market: Market, whole: Answer, start: float) -> Answer:
@@ -117,8 +127,7 @@ def _posted_price(market: Market, whole: Answer, start: float) -> Answer:
     full = np.array([[[Fraction(int(w == s)) for s in states] for w in states]] * sold, dtype=object)
     menu = Menu(full.reshape(sold, len(states), len(states)), np.array([price] * sold, dtype=object))
     status = whole.status if whole.status is Status.INTERRUPTED else Status.OPTIMAL
-    notes = () if whole.status is Status.OPTIMAL else ("the unrestricted revenue, and so the loss, is only bounded from below",)
-    return _answer(market, menu, whole, status, around(value), start, exact=value, method="closed form", notes=notes)
+    return _answer(market, menu, whole, status, around(value), start, exact=value, method="closed form")
 
 
 def _draft(experiment: FloatArray, price: FloatArray) -> Draft:

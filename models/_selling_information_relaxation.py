@@ -11,8 +11,8 @@ is what some item gives there; at the negative ones it is no less than any of th
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,8 +26,14 @@ from optmarket.program import FloatArray, IntArray, LinearProgram, Rows
 from optmarket.solution import Options, Status
 
 SPANS = 8  # of values, and twice as many of beliefs, to begin with
+MOST_GAPS = 64  # ends of gaps of beliefs at which pieces are cut at once
 HEAVY = 0.02  # of all weight: a kink that is cut off from its neighbours at once
+ONE_WAY = 0.1  # of what is lost along one axis: less along the other does not count
+AT_ONCE = 0.25  # of what pieces lose: to that they are split before the next program,
+MORE = 1.25  # or until they are so many times as many
+TO_BEGIN = 400  # pieces before the first program
 SHARE = 0.8  # of what the pieces lose, in those that are split next
+ENDLESS = 1e9  # seconds
 MOST_PAIRS = 1_000_000  # of means and corners, beyond which programs take minutes
 MOST_CORNERS = 1200  # the same of corners alone
 SOLVER = {"simplex_scale_strategy": 4}  # with the default the simplex method stalls now and then
@@ -141,16 +147,30 @@ class Relaxation:
         self.weight = np.abs(bend.rise)
         self.rounding = ROUNDING * float(self.weight @ self.value)
 
-    def bounds(self, options: Options) -> Iterator[Bound]:
-        """One bound after the other, each from pieces that are split where the program before it lost most."""
-        start = time.perf_counter()
+    def bounds(
+        self, options: Options, left: Callable[[], float] = lambda: math.inf, known: FloatArray | None = None
+    ) -> Iterator[Bound]:
+        """One bound after the other, each from pieces that are split where the program before it lost most.
+
+        Parameters
+        ----------
+        options : Options
+            Its threads are used.
+        left : callable
+            Seconds that are left.
+        known : array, shape (M, 3), optional
+            Items of a good menu, as in `Bound`: pieces are split to begin with where these lose.
+        """
         pieces = self._first()
         total = self._weigh(pieces)
+        if known is not None:
+            pieces, total, _ = self._finer(pieces, total, known / [1, 1, self.unit], TO_BEGIN)
         pairs = _nearest(total)
         while True:
-            left = None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
             program, rows = _program(total, pairs)
-            found = highs.solve(program, replace(options, gap=None, time_limit=left, progress=None), settings=SOLVER)
+            found = highs.solve(
+                program, replace(options, gap=None, time_limit=min(left(), ENDLESS), progress=None), settings=SOLVER
+            )
             if found.x is None:
                 item = np.zeros((0, 3))
             else:
@@ -166,15 +186,13 @@ class Relaxation:
             )
             if found.status is not Status.OPTIMAL:
                 return
-            lost = self._lost(pieces, total, item)
-            finer, parent = self._split(pieces, lost)
-            if len(finer) == len(pieces):
+            before, count = total, len(pieces)
+            pieces, total, parent = self._finer(pieces, total, item, int(MORE * count))
+            if len(pieces) == count:
                 return
             used = rows.used(found.multipliers)
-            pieces, before = finer, total
-            total = self._weigh(pieces)
             means, corners = np.count_nonzero(total.loss), len(total.gain)
-            if corners > MOST_CORNERS or means * corners > MOST_PAIRS:
+            if corners > MOST_CORNERS or means * corners > MOST_PAIRS or not left():
                 return
             pairs = _inherited(used, before, total, parent)
 
@@ -185,7 +203,10 @@ class Relaxation:
         first = np.unique([*np.linspace(0, kinks, SPANS + 1).astype(np.int64), *heavy, *heavy + 1])
         half = np.searchsorted(self.edges, 0.5)
         cells = len(self.edges) - 1
-        left = np.unique([*np.linspace(0, cells, 2 * SPANS + 1).astype(np.int64), min(int(half), cells)])
+        # a gap is no part of a piece
+        none = np.diff(self.mass) == 0
+        turns = np.flatnonzero(none[1:] != none[:-1])[:MOST_GAPS] + 1
+        left = np.unique([*np.linspace(0, cells, 2 * SPANS + 1).astype(np.int64), min(int(half), cells), *turns])
         value, belief = (axis.ravel() for axis in np.meshgrid(np.arange(len(first) - 1), np.arange(len(left) - 1)))
         return Pieces(first[value], first[value + 1], left[belief], left[belief + 1])
 
@@ -229,12 +250,19 @@ class Relaxation:
             rest + self.rounding + 1e-15 * len(pieces),
         )
 
-    def _lost(self, pieces: Pieces, total: Sum, item: FloatArray) -> FloatArray:
-        """By how much each piece's part of the sum exceeds what the items give on average there, at most, shape (P,)."""
+    def _lost(self, pieces: Pieces, total: Sum, item: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """By how much each piece's part of the sum exceeds what the items give on average there, at most.
+
+        Returns
+        -------
+        lost : array, shape (P,)
+        apart : array, shape (2, P)
+            What of it would be lost if W were interpolated along values alone, and along beliefs alone.
+        """
         low, high = self.edges[pieces.left], self.edges[pieces.right]
         bottom, top = self.value[pieces.first], self.value[pieces.last - 1]
         corners = [[_given(_point(v, theta), item) for theta in (low, high)] for v in (bottom, top)]
-        lost = np.zeros(len(pieces))
+        lost, apart = np.zeros(len(pieces)), np.zeros((2, len(pieces)))
         for weight, point in ((total.loss, total.mean), (total.positive, total.centre)):
             value = point.sum(axis=1)
             theta = _divided(point[:, 0], value, low)
@@ -242,27 +270,59 @@ class Relaxation:
             between = (1 - along) * ((1 - across) * corners[0][0] + across * corners[0][1]) + along * (
                 (1 - across) * corners[1][0] + across * corners[1][1]
             )
-            lost += weight * np.maximum(between - _given(point, item), 0.0)
-        return lost
+            here = _given(point, item)
+            lost += weight * np.maximum(between - here, 0.0)
+            by_value = (1 - along) * _given(_point(bottom, theta), item) + along * _given(_point(top, theta), item)
+            by_belief = (1 - across) * _given(_point(value, low), item) + across * _given(_point(value, high), item)
+            apart += weight * np.maximum([by_value - here, by_belief - here], 0.0)
+        return lost, apart
 
-    def _split(self, pieces: Pieces, lost: FloatArray) -> tuple[Pieces, IntArray]:
-        """The pieces that lose most cut into four or two, and which piece each was part of."""
+    def _finer(self, pieces: Pieces, total: Sum, item: FloatArray, most: int) -> tuple[Pieces, Sum, IntArray]:
+        """Pieces split where they lose, again and again, until little is lost or they are many; and the piece each comes from."""
+        parent = np.arange(len(pieces))
+        lost, apart = self._lost(pieces, total, item)
+        enough = AT_ONCE * lost.sum()
+        while True:
+            finer, came = self._split(pieces, lost, apart)
+            if len(finer) == len(pieces):
+                return pieces, total, parent
+            pieces, parent = finer, parent[came]
+            total = self._weigh(pieces)
+            if len(pieces) >= most:
+                return pieces, total, parent
+            lost, apart = self._lost(pieces, total, item)
+            if lost.sum() <= enough:
+                return pieces, total, parent
+
+    def _split(self, pieces: Pieces, lost: FloatArray, apart: FloatArray) -> tuple[Pieces, IntArray]:
+        """The pieces that lose most cut into up to four, and which piece each was part of.
+
+        Both ways, or if nearly all is lost along one of them only that way.
+        """
         order = np.argsort(-lost, kind="stable")
         enough = np.searchsorted(np.cumsum(lost[order]), SHARE * lost.sum()) + 1
         chosen = order[:enough]
         chosen = chosen[lost[chosen] > 0]
-        cut = pieces.take(chosen)
-        node = np.minimum((cut.first + cut.last + 1) // 2, cut.last)
-        edge = np.minimum((cut.left + cut.right + 1) // 2, cut.right)
-        parts, parents = [pieces.take(np.setdiff1d(np.arange(len(pieces)), chosen))], []
-        parents.append(np.setdiff1d(np.arange(len(pieces)), chosen))
-        for first, last in ((cut.first, node), (node, cut.last)):
-            for left, right in ((cut.left, edge), (edge, cut.right)):
-                some = (first < last) & (left < right)
-                parts.append(Pieces(first, last, left, right).take(some))
-                parents.append(chosen[some])
+        rest = np.setdiff1d(np.arange(len(pieces)), chosen)
+        parts, parents = [pieces.take(rest)], [rest]
+        by_value, by_belief = apart[:, chosen]
+        one_way = np.where(by_value <= ONE_WAY * by_belief, 1, np.where(by_belief <= ONE_WAY * by_value, 0, 2))
+        for way, (rows, columns) in enumerate(((4, 1), (1, 4), (2, 2))):
+            mine = chosen[one_way == way]
+            cut = pieces.take(mine)
+            node, edge = _evenly(cut.first, cut.last, rows), _evenly(cut.left, cut.right, columns)
+            for row, column in np.ndindex(rows, columns):
+                part = Pieces(node[row], node[row + 1], edge[column], edge[column + 1])
+                some = (part.first < part.last) & (part.left < part.right)
+                parts.append(part.take(some))
+                parents.append(mine[some])
         joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("first", "last", "left", "right")]
         return Pieces(*joined), np.concatenate(parents)
+
+
+def _evenly(start: IntArray, stop: IntArray, count: int) -> IntArray:
+    """Ends of so many parts of each range of integers, as even as may be, shape (count + 1, P)."""
+    return start + -(-(stop - start) * np.arange(count + 1)[:, None] // count)
 
 
 def _point(value: FloatArray, theta: FloatArray) -> FloatArray:

@@ -1,18 +1,24 @@
-"""A whole segment of types and any menu, exactly: who buys what between points of indifference, and what that earns."""
+"""A continuum of types on a segment and any menu: who buys what between points of indifference, and what that earns.
+
+A menu of few items is judged in rational arithmetic, from the numbers as they are printed: then a distribution however narrow is
+served without an error of its own, and only the masses of a distribution function that is computed in floats are floats.
+"""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from optmarket.laws import Law
 from optmarket.models._selling_information_menu import NOTHING
-from optmarket.numbers import exact
-from optmarket.program import FloatArray, IntArray
+from optmarket.numbers import exact, floats
+from optmarket.program import FloatArray, IntArray, NumberArray
 
-SAME = 1e-13
+FEW = 12  # items of a menu that is judged in rational arithmetic
 
 
 @dataclass(frozen=True)
@@ -24,32 +30,15 @@ class Segment:
     law : Law
         Of x.
     start, slope : array, shape (W, K)
+        Of floats or of Fractions.
     payoff : array, shape (W, A)
         At least 0.
     """
 
     law: Law
-    start: FloatArray
-    slope: FloatArray
-    payoff: FloatArray
-
-    def values(self, x: FloatArray, experiment: FloatArray) -> FloatArray:
-        """What each experiment is worth to each type that acts best on it, shape (X, M)."""
-        measure = self.start + x[:, None, None] * self.slope
-        gain = np.einsum("xwc,mws,wa->xmsca", measure, experiment, self.payoff, optimize=True)
-        return np.asarray(gain.max(axis=4).sum(axis=(2, 3)))
-
-    def kinks(self, experiment: FloatArray) -> FloatArray:
-        """All x at which some type changes what it does after some signal."""
-        constant, rate = (
-            np.einsum("wc,mws,wa->amsc", part, experiment, self.payoff, optimize=True) for part in (self.start, self.slope)
-        )
-        found = []
-        for one, two in itertools.combinations(range(len(constant)), 2):
-            lead, gain = constant[one] - constant[two], rate[two] - rate[one]
-            crosses = gain != 0
-            found.append((lead[crosses] / gain[crosses]).ravel())
-        return np.concatenate(found) if found else np.zeros(0)
+    start: NumberArray
+    slope: NumberArray
+    payoff: NumberArray
 
 
 @dataclass(frozen=True)
@@ -63,14 +52,25 @@ class Served:
     item : array of int, shape (N,)
         What types in an interval buy, `NOTHING` if nothing.
     mass : array, shape (N,)
-    revenue, surplus : float
+    earned, kept : Fraction or float
+        By the seller and by buyers; Fractions if menu and distribution were judged in rational arithmetic.
     """
 
     edges: FloatArray
     item: IntArray
     mass: FloatArray
-    revenue: float
-    surplus: float
+    earned: Fraction | float
+    kept: Fraction | float
+
+    @property
+    def revenue(self) -> float:
+        """What the seller earns."""
+        return float(self.earned)
+
+    @property
+    def surplus(self) -> float:
+        """What buyers keep."""
+        return float(self.kept)
 
     @property
     def outcome(self) -> dict[str, float]:
@@ -78,7 +78,7 @@ class Served:
         return {
             "revenue": self.revenue,
             "surplus": self.surplus,
-            "welfare": self.revenue + self.surplus,
+            "welfare": float(self.earned + self.kept),
             "share-served": float(self.mass[self.item != NOTHING].sum()),
         }
 
@@ -86,8 +86,8 @@ class Served:
 def serve(segment: Segment, experiment: FloatArray, price: FloatArray, tie: float, *, for_seller: bool = True) -> Served:
     """Let every type of a segment choose from a menu.
 
-    An experiment's worth is convex in x and linear between the points at which a type changes what it does after some signal;
-    choices change there, or where two items are worth the same.
+    What an experiment is worth is linear in x between the points at which a type changes what it does after some signal; choices
+    change there, or where two of these lines meet.
 
     Parameters
     ----------
@@ -95,47 +95,117 @@ def serve(segment: Segment, experiment: FloatArray, price: FloatArray, tie: floa
     experiment : array, shape (M, W, N)
     price : array, shape (M,)
     tie : float
-        Items this close to the best one count as equally good.
+        Items count as equally good on an interval if the lines of what they are worth there, net of the price, differ from the
+        best one by no more than this for any x from 0 to 1: a narrow distribution ties no more items than a wide one.
     for_seller : bool
-        Whether ties go to the dearest item, or to the cheapest.
+        Whether ties go to the highest-priced item, or to the lowest-priced.
     """
-    law = segment.law
-    low, high = map(float, law.support)
+    in_fractions = len(price) <= FEW
+    low, high = (end if in_fractions else float(end) for end in segment.law.support)
+    items, prices = _with_nothing(experiment, price, in_fractions)
+    start, slope, payoff = (_fractions(part) if in_fractions else floats(part) for part in _primitives(segment))
+    constant, rate = (_after_signals(part, items, payoff) for part in (start, slope))
+
+    edges = _sorted([low, high, *(x for x in _turns(constant, rate) if low < x < high)])
+    at, along = _lines(constant, rate, (edges[:-1] + edges[1:]) / 2)
+    # net of what one gets without, and of the price
+    at, along = at - at[:, -1:] - prices, along - along[:, -1:]
+    found = list(edges)
+    for one, two in itertools.combinations(range(len(prices)), 2):
+        lead, gain = at[:, one] - at[:, two], along[:, two] - along[:, one]
+        crosses = np.flatnonzero(gain != 0)
+        meet = lead[crosses] / gain[crosses]
+        found.extend(meet[(edges[crosses] < meet) & (meet < edges[crosses + 1])])
+    finer = _sorted(found)
+    middle = (finer[:-1] + finer[1:]) / 2
+    piece = np.searchsorted(edges, finer[:-1], side="right") - 1
+    at, along = at[piece], along[piece]
+    utility = at + along * middle[:, None]
+    rows = np.arange(len(middle))
+    best = utility.argmax(axis=1)
+    behind = at[rows, best][:, None] - at, along[rows, best][:, None] - along
+    near = np.asarray((abs(behind[0]) <= tie) & (abs(behind[0] + behind[1]) <= tie))
+    near[rows, best] = True
+    posted = floats(prices)
+    if for_seller:
+        pick = np.where(near, posted, -np.inf).argmax(axis=1)
+        pick = np.where(near[:, -1] & (posted[pick] == 0), len(price), pick)  # what is worth nothing is not bought
+    else:
+        pick = np.where(near, posted, np.inf).argmin(axis=1)
+
+    at, along = at[rows, pick], along[rows, pick]
+    # where others than what is bought meet, nothing changes
+    same = (pick[1:] == pick[:-1]) & (at[1:] == at[:-1]) & (along[1:] == along[:-1])
+    kept = np.append(True, ~same)
+    finer, pick, at, along = finer[np.append(kept, True)], pick[kept], at[kept], along[kept]
+
+    cells = segment.law.cells([edge if isinstance(edge, Fraction) else exact(edge) for edge in _known(finer, segment)])
+    mass, moment = (np.array(part, dtype=object) for part in zip(*cells, strict=True))
+    if not in_fractions:
+        mass, moment = floats(mass), floats(moment)
+    revenue = (prices[pick] * mass).sum()
+    surplus = (at * mass + along * moment).sum()
+    item = np.where(pick == len(price), NOTHING, pick)
+    return Served(floats(finer), item, floats(mass), revenue, surplus)
+
+
+def _primitives(segment: Segment) -> tuple[NumberArray, NumberArray, NumberArray]:
+    return segment.start, segment.slope, segment.payoff
+
+
+def _fractions(numbers: NumberArray) -> NumberArray:
+    """Exact numbers, floats being the decimals that they are printed as."""
+    return np.frompyfunc(exact, 1, 1)(np.asarray(numbers, dtype=object))  # type: ignore[no-any-return]
+
+
+def _with_nothing(experiment: FloatArray, price: FloatArray, in_fractions: bool) -> tuple[NumberArray, NumberArray]:
+    """Items and prices, nothing for nothing last; in fractions rows sum to one exactly."""
     nothing = np.zeros((1, *experiment.shape[1:]))
     nothing[:, :, 0] = 1.0
-    items = np.concatenate([experiment, nothing])
-    prices = np.append(price, 0.0)
+    items: NumberArray = np.concatenate([experiment, nothing])
+    prices: NumberArray = np.append(price, 0.0)
+    if in_fractions:
+        items, prices = _fractions(items), _fractions(prices)
+        items = items / items.sum(axis=2, keepdims=True)
+    return items, prices
 
-    def net(x: FloatArray) -> FloatArray:
-        worth = segment.values(x, items)
-        return np.asarray(worth - worth[:, -1:] - prices)
 
-    kinks = segment.kinks(items)
-    edges = np.unique(np.concatenate([[low, high], kinks[(kinks > low) & (kinks < high)]]))
-    at = net(edges)
-    crossings = []
-    for one, two in itertools.combinations(range(at.shape[1]), 2):
-        ahead = at[:, one] - at[:, two]
-        here = ahead[:-1] * ahead[1:] < 0
-        share = ahead[:-1][here] / (ahead[:-1] - ahead[1:])[here]
-        crossings.append(edges[:-1][here] + (edges[1:] - edges[:-1])[here] * share)
-    edges = np.unique(np.concatenate([edges, *crossings]))
-    edges = np.concatenate([[low], edges[1:][np.diff(edges) > SAME]])
-    edges = np.append(edges[:-1] if len(edges) > 1 else edges, high)
-    utility = net((edges[:-1] + edges[1:]) / 2)
-    near = utility >= utility.max(axis=1, keepdims=True) - tie
-    if for_seller:
-        pick = np.where(near, prices, -np.inf).argmax(axis=1)
-        pick = np.where(near[:, -1] & (prices[pick] == 0), len(price), pick)  # what is worth nothing is not bought
-    else:
-        pick = np.where(near, prices, np.inf).argmin(axis=1)
-    cells = law.cells([exact(edge) for edge in (law.support[0], *edges[1:-1], law.support[1])])
-    mass, moment = (np.array([float(part) for part in parts]) for parts in zip(*cells, strict=True))
-    # utility is linear between edges: from its values at two points to its integral
-    rows = np.arange(len(pick))
-    left, middle = net(edges[:-1])[rows, pick], utility[rows, pick]
-    half = (edges[1:] - edges[:-1]) / 2
-    slope = np.divide(middle - left, half, out=np.zeros_like(half), where=half > 0)
-    surplus = float(np.sum(left * mass + slope * (moment - edges[:-1] * mass)))
-    item = np.where(pick == len(price), NOTHING, pick)
-    return Served(edges, item, mass, float(np.sum(prices[pick] * mass)), surplus)
+def _after_signals(measure: NumberArray, items: NumberArray, payoff: NumberArray) -> NumberArray:
+    """Payoff of each action after each signal of each item in each context, shape (M, N, K, A)."""
+    return np.asarray(
+        sum(
+            items[:, state, :, None, None] * measure[state][None, None, :, None] * payoff[state][None, None, None, :]
+            for state in range(len(payoff))
+        )
+    )
+
+
+def _turns(constant: NumberArray, rate: NumberArray) -> list[Any]:
+    """All x at which some type changes what it does after some signal."""
+    found: list[Any] = []
+    for one, two in itertools.combinations(range(constant.shape[3]), 2):
+        lead, gain = constant[..., one] - constant[..., two], rate[..., two] - rate[..., one]
+        crosses = gain != 0
+        found.extend(lead[crosses] / gain[crosses])
+    return found
+
+
+def _lines(constant: NumberArray, rate: NumberArray, x: NumberArray) -> tuple[NumberArray, NumberArray]:
+    """What items are worth near each x to types who act best, as lines: value at 0 and slope, each of shape (X, M)."""
+    after = constant + rate * x[:, None, None, None, None]
+    action = after.argmax(axis=4)[..., None]
+    lines = (np.take_along_axis(np.broadcast_to(part, after.shape), action, axis=4)[..., 0] for part in (constant, rate))
+    at, along = (line.sum(axis=(2, 3)) for line in lines)
+    return at, along
+
+
+def _sorted(points: list[Any]) -> NumberArray:
+    """Different points in order; at least two, though they be the same."""
+    different = sorted(set(points))
+    return np.array(different if len(different) > 1 else different * 2)
+
+
+def _known(edges: NumberArray, segment: Segment) -> list[Any]:
+    """Edges with the ends of the support as they are, not their floats."""
+    low, high = segment.law.support
+    return [low, *edges[1:-1], high]

@@ -22,16 +22,16 @@ from scipy.spatial import cKDTree
 
 from optmarket import highs
 from optmarket.errors import ModelError
-from optmarket.models._selling_information_boxes import Boxes, Sales, Simplex, serve
+from optmarket.models._selling_information_boxes import Boxes, Sales, Simplex, Truth, serve
 from optmarket.models._selling_information_fields import Params
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import NOTHING, TIE, Menu, choose, posted_menu, values
 from optmarket.models._selling_information_program import build, read_point
 from optmarket.numbers import exact
 from optmarket.program import FloatArray, IntArray, LinearProgram, Rows
-from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Status
+from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Status, relative_gap
 
-SAMPLE = 2**14  # boxes on whose means prices are tuned, at most
+SAMPLE = 2**13  # boxes in each of which two types are drawn, to tune prices, at most
 FINE = 2**16  # boxes for numbers of full information, at most
 MOST_ITEMS = 8
 COLUMNS = 14_000  # of the largest program
@@ -160,8 +160,8 @@ class Envy:
 # Menus -----------------------------------------------------------------------------------------------------------------
 
 
-def on_grid(simplex: Simplex, boxes: Boxes) -> tuple[FloatArray, FloatArray]:
-    """Items that are best for the means of boxes, and their prices."""
+def on_grid(simplex: Simplex, boxes: Boxes, seconds: float | None) -> tuple[FloatArray, FloatArray]:
+    """Items that are best for the means of boxes, and their prices, as far as they are found in so many seconds."""
     total = boxes.mean.sum(axis=1)
     kept = np.flatnonzero(total > 0)
     if not len(kept):
@@ -175,7 +175,7 @@ def on_grid(simplex: Simplex, boxes: Boxes) -> tuple[FloatArray, FloatArray]:
     payoff = [[exact(float(x)) for x in row] for row in simplex.payoff]
     market = Market.of(Params.model_validate({"types": types, "payoff": payoff}))
     program = build(market)
-    found = highs.solve(program, Options(gap=1e-6))
+    found = highs.solve(program, Options(gap=1e-6, time_limit=seconds))
     if found.x is None:
         return np.zeros((0, len(payoff), 1)), np.zeros(0)
     menu, _ = posted_menu(market, *read_point(market, program, found.x))
@@ -201,8 +201,8 @@ class Sample:
         pick = choose(worth, self.outside, price, self.tie, for_seller=False)
         return float(self.mass @ np.append(price, 0.0)[pick]), pick
 
-    def tuned(self, experiment: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The items that sell best, full information among them, at prices improved one at a time."""
+    def tuned(self, experiment: FloatArray, price: FloatArray, end: float) -> tuple[FloatArray, FloatArray]:
+        """The items that sell best, full information among them, at prices improved one at a time until an end on the clock."""
         worth = values(self.product, experiment)
         price = price * (1 - max(DISCOUNTS, key=lambda share: self.earned(worth, price * (1 - share))[0]))
         _, pick = self.earned(worth, price)
@@ -212,7 +212,7 @@ class Sample:
         best, _ = self.earned(worth, price)
         for step in STEPS:
             gained = True
-            while gained:
+            while gained and time.perf_counter() < end:
                 gained = False
                 for item, way in itertools.product(range(len(price)), (1 - step, 1 / (1 - step))):
                     trial = price.copy()
@@ -226,26 +226,34 @@ class Sample:
 
 
 def sample(simplex: Simplex) -> Sample:
-    """Means of many small boxes."""
-    boxes = simplex.boxes(simplex.side(SAMPLE))
-    return Sample(boxes.mass, simplex.product(boxes.mean), simplex.outside(boxes.mean), TIE * simplex.scale)
+    """Types drawn in many small boxes: their means are unsure of the state, and would buy more often."""
+    types, mass = simplex.drawn(SAMPLE, np.random.default_rng(1))
+    return Sample(mass, simplex.product(types), simplex.outside(types), TIE * simplex.scale)
 
 
-def posted_price(simplex: Simplex) -> tuple[float, Sales]:
-    """Full information alone: its best price, found on many boxes, and what it does there."""
+def posted_price(simplex: Simplex, end: float = math.inf) -> tuple[float, Sales]:
+    """Full information alone: its best price, and what it earns there, judged until an end on the clock.
+
+    Where payoffs match the price is that of the distribution itself, otherwise the best among drawn types.
+    """
+    if simplex.stake is not None:
+        price = Truth(simplex).price
+    else:
+        types, mass = simplex.drawn(FINE, np.random.default_rng(2))
+        worth = simplex.worth(types)
+        order = np.argsort(-worth, kind="stable")
+        price = float(worth[order][(worth[order] * np.cumsum(mass[order])).argmax()])
+    return price, serve(simplex, np.eye(len(simplex.payoff))[None], np.array([price]), end)
+
+
+def first_best(simplex: Simplex) -> tuple[float, float]:
+    """What full information is worth to all, and a bound above: its worth is concave, so that means of boxes are worth more."""
+    if simplex.stake is not None:
+        truth = Truth(simplex)
+        return truth.mean, truth.mean * (1 + ROUNDING + truth.error)
     boxes = simplex.boxes(simplex.side(FINE))
-    # half the mass at the corners, as they and the means lie in rows: many of the same worth
-    worth = simplex.worth(np.concatenate([boxes.mean, boxes.corner.reshape(-1, len(simplex.payoff))]))
-    mass = np.concatenate([boxes.mass, (boxes.mass[:, None] * boxes.share).ravel()]) / 2
-    order = np.argsort(-worth, kind="stable")
-    price = float(worth[order][(worth[order] * np.cumsum(mass[order])).argmax()])
-    return price, serve(simplex, np.eye(len(simplex.payoff))[None], np.array([price]))
-
-
-def first_best(simplex: Simplex) -> float:
-    """What full information is worth to all, rounded up: it is concave, so that means of boxes are worth more than boxes."""
-    boxes = simplex.boxes(simplex.side(FINE))
-    return float(boxes.mass @ simplex.worth(boxes.mean)) + ROUNDING * simplex.scale
+    most = float(boxes.mass @ simplex.worth(boxes.mean)) * (1 + ROUNDING)
+    return most, most
 
 
 def solve(params: Params, options: Options) -> Answer:
@@ -259,38 +267,39 @@ def solve(params: Params, options: Options) -> Answer:
     if options.exact:
         raise ModelError("is a distribution, computed in floats; leave exact out, or give grid", field="params.belief")
     start = time.perf_counter()
+    end = math.inf if options.time_limit is None else start + options.time_limit
     simplex = Simplex.of(params)
     types, states = sample(simplex), len(simplex.payoff)
-    wanted = options.wanted
     truth = np.eye(states)[None]
-    single, alone = posted_price(simplex)
+    single, alone = posted_price(simplex, end)
     experiment, price, sales = truth, np.array([single]), alone
-    most = upper = first_best(simplex)
+    most, upper = first_best(simplex)
     status, rounds = Status.GAP, 0
     for size in _sizes(simplex):
-        left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
-        if left is not None and left <= 0:
+        if time.perf_counter() >= end:
             status = Status.TIME_LIMIT
             break
         boxes = simplex.boxes(size)
-        items, prices = on_grid(simplex, boxes)
+        items, prices = on_grid(simplex, boxes, _left(end))
         width = max(states, items.shape[2])
-        found, at = types.tuned(np.concatenate([_widened(truth, width), _widened(items, width)]), np.append(single, prices))
-        trial = serve(simplex, found, at)
-        if trial.lower > sales.lower:
+        candidates = np.concatenate([_widened(truth, width), _widened(items, width)])
+        found, at = types.tuned(candidates, np.append(single, prices), end)
+        trial = serve(simplex, found, at, end)
+        # certain to earn more than full information, and not estimated to earn less
+        if trial.lower > sales.lower and trial.revenue >= alone.revenue:
             experiment, price, sales = found, at, trial
-        result = highs.solve(relaxation(simplex, boxes), replace(options, gap=None, time_limit=left))
+        result = highs.solve(relaxation(simplex, boxes), replace(options, gap=None, time_limit=_left(end)))
         upper = min(upper, (result.bound + ROUNDING) * simplex.scale)
         rounds += 1
         if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
             status = result.status
             break
-        if upper - sales.lower <= wanted * max(simplex.scale, upper):
+        if relative_gap(sales.lower, upper) <= options.wanted:
             break
-    lower = max(0.0, sales.lower * (1 - ROUNDING))
-    gap = (upper - lower) / max(simplex.scale, abs(upper))
+    lower = max(0.0, sales.lower)
+    gap = relative_gap(lower, upper)
     return Answer(
-        status=Status.OPTIMAL if gap <= wanted else status,
+        status=Status.OPTIMAL if gap <= options.wanted else status,
         mechanism=Menu(experiment, price).as_mechanism(),
         quantities={
             **sales.outcome,
@@ -302,11 +311,34 @@ def solve(params: Params, options: Options) -> Answer:
         method="boxes",
         notes=(
             "the menu is not proved to be the best: a better one would earn no more than the upper bound",
-            "the bounds are proved, as accurate as the distribution functions, which are computed in floats; revenue is an "
-            "estimate within revenue-error, and surplus, welfare, shares and the revenue of full information are estimates too",
+            _accuracy(simplex, alone),
         ),
         run={"seconds": time.perf_counter() - start, "rounds": rounds},
     )
+
+
+def _accuracy(simplex: Simplex, alone: Sales) -> str:
+    """How accurate what is printed is, for people."""
+    proved = "the bounds are proved, as accurate as the distribution functions, which are computed in floats; "
+    estimates = "surplus, welfare and shares are estimates"
+    if simplex.stake is not None:
+        error = max(alone.upper - alone.revenue, alone.revenue - alone.lower)
+        return (
+            f"{proved}first-best and what full information alone earns are integrals of the distribution of the largest "
+            f"probability, the latter within {error:.2g}; of a menu with other items revenue is an estimate within "
+            f"revenue-error, and {estimates} too"
+        )
+    types, mass = simplex.drawn(FINE, np.random.default_rng(2))
+    return (
+        f"{proved}revenue is an estimate within revenue-error, {estimates} too; full information alone is certain to earn "
+        f"between {alone.lower:.6g} and {alone.upper:.6g} at its price; first-best is an upper bound: to drawn types full "
+        f"information is worth {float(mass @ simplex.worth(types)):.6g} on average"
+    )
+
+
+def _left(end: float) -> float | None:
+    """Seconds left until an end on the clock, None if there is none."""
+    return None if math.isinf(end) else max(0.0, end - time.perf_counter())
 
 
 def _sizes(simplex: Simplex) -> list[int]:
@@ -349,7 +381,7 @@ def theory(params: Params) -> list[Claim]:
         Claim(
             "revenue", repr(posted_price(simplex)[1].lower), "lower", "proved", "full information alone at a posted price", 1e-9
         ),
-        Claim("revenue", repr(first_best(simplex)), "upper", "proved", "total value of information", 1e-9),
+        Claim("revenue", repr(first_best(simplex)[1]), "upper", "proved", "total value of information", 1e-9),
     ]
 
 

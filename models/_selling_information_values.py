@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, reduce
@@ -19,21 +20,62 @@ from optmarket.laws import Law
 from optmarket.models._selling_information_fields import Params
 from optmarket.models._selling_information_market import Market
 from optmarket.models._selling_information_menu import Menu, of_cheapest
-from optmarket.models._selling_information_plane import Plane, Sales, revenue_between, roughly, serve
+from optmarket.models._selling_information_plane import Plane, Sales, revenue_between, roughly, serve, shares
 from optmarket.models._selling_information_relaxation import Bound, Relaxation
 from optmarket.numbers import exact
 from optmarket.program import FloatArray
-from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Progress, Status
+from optmarket.solution import DEFAULT_GAP, Answer, Audit, Certificate, Claim, Options, Progress, Status, relative_gap
 
 CLOSENESS = 1e-5  # the gap at which to stop if none is asked for
-DISCOUNTS = (0.0, *(10.0**-k for k in range(6, 1, -1)))
+DISCOUNTS = (0.0, *(10.0**-k for k in range(8, 1, -1)))
 SOLD = 1e-9  # of the largest value: the least price of an item worth listing
-SAME = 1e-9
+SAME = 1e-9  # items whose chances and prices, in largest values, differ by less are one
 FEW = 6  # items that are polished together
+SEVERAL = 12  # items of which each is tried to be left out
 SPARE = 0.1  # of the gap wanted: what listing fewer items may cost, and an enclosure of revenue be wide
 STEP = 1e-3  # wide enough for cells in which what is sold changes not to matter
 CLOSE = 1e-12
 TRIES = 1500  # menus judged while one is polished
+BOUNDING = 0.8  # of the time there is goes to the bound, the rest to the menu
+PATIENCE = 60.0  # seconds of processor time for the bound if no limit is set,
+LONGER = 10.0  # and so many times as many of any time
+INTEGRAL = 1e-11  # relative error of integrals of distribution functions in floats
+
+
+class Clock:
+    """The time that is left of a limit, and of what is spent on a bound if there is none.
+
+    Parameters
+    ----------
+    limit : float, optional
+        In seconds from now.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self.start, self.worked, self.limit = time.perf_counter(), time.process_time(), limit
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.start
+
+    def over(self) -> bool:
+        """Whether the limit is reached."""
+        return self.limit is not None and self.seconds >= self.limit
+
+    def for_bound(self) -> float:
+        """Seconds that are left for the bound, at least 0.
+
+        Without a limit what counts is the processor's time, so that a busy machine finds what an idle one does; a program that
+        stalls is stopped all the same.
+        """
+        if self.limit is None:
+            return max(0.0, LONGER * (PATIENCE - (time.process_time() - self.worked)))
+        return max(0.0, BOUNDING * self.limit - self.seconds)
+
+
+class _TimeIsUp(Exception):
+    pass
 
 
 def plane_of(params: Params) -> Plane:
@@ -95,10 +137,19 @@ def discounted(plane: Plane, item: FloatArray) -> Found:
     return reduce(better, (judged(plane, item * [1, 1, 1 - share]) for share in DISCOUNTS))
 
 
-def pruned(plane: Plane, menu: Found, spare: float) -> Found:
+def pruned(plane: Plane, menu: Found, spare: float, clock: Clock) -> Found:
     """The menu without items whose loss costs no more than `spare` in all."""
     least = menu.revenue - spare
-    while len(menu.item) > 1:
+    cut = len(menu.item) // 2
+    while cut and len(menu.item) > SEVERAL and not clock.over():
+        # many at once, those first that sell least
+        paid = shares(plane, menu.experiment, menu.price) * menu.price
+        shorter = judged(plane, menu.item[np.sort(np.argsort(-paid, kind="stable")[:-cut])])
+        if shorter.revenue >= least:
+            menu, cut = shorter, min(cut, len(shorter.item) // 2)
+        else:
+            cut //= 2
+    while 1 < len(menu.item) <= SEVERAL and not clock.over():
         shorter = reduce(better, (judged(plane, np.delete(menu.item, k, axis=0)) for k in range(len(menu.item))))
         if shorter.revenue < least:
             break
@@ -106,19 +157,25 @@ def pruned(plane: Plane, menu: Found, spare: float) -> Found:
     return menu
 
 
-def polished(plane: Plane, menu: Found, most: float) -> Found:
+def polished(plane: Plane, menu: Found, most: float, clock: Clock) -> Found:
     """A menu of few items, moved to where it earns most nearby; no value exceeds `most` by much."""
-    if not 0 < len(menu.item) <= FEW:
+    if not 0 < len(menu.item) <= FEW or menu.revenue <= 0:
         return menu
-    unit = np.array([1.0, 1.0, most])
+    unit, best = np.array([1.0, 1.0, most]), menu
 
     def lost(x: FloatArray) -> float:
-        return -judged(plane, x.reshape(-1, 3) * unit).revenue / menu.revenue
+        nonlocal best
+        if clock.over():
+            raise _TimeIsUp
+        found = judged(plane, np.clip(x, 0, 1).reshape(-1, 3) * unit)
+        best = better(best, found)
+        return -found.revenue / menu.revenue
 
     bounds = [(0.0, 1.0)] * menu.item.size
     how: Any = {"finite_diff_rel_step": STEP, "ftol": CLOSE, "gtol": CLOSE, "maxfun": TRIES}
-    moved = minimize(lost, (menu.item / unit).ravel(), method="L-BFGS-B", jac="3-point", bounds=bounds, options=how)
-    return better(menu, judged(plane, np.clip(moved.x, 0, 1).reshape(-1, 3) * unit))
+    with suppress(_TimeIsUp):
+        minimize(lost, (menu.item / unit).ravel(), method="L-BFGS-B", jac="3-point", bounds=bounds, options=how)
+    return best
 
 
 def solve(params: Params, options: Options) -> Answer:
@@ -131,50 +188,57 @@ def solve(params: Params, options: Options) -> Answer:
     """
     if options.exact:
         raise ModelError("is a distribution, computed in floats; leave exact out, or give grid", field="params.belief")
-    start = time.perf_counter()
-    plane, scale = plane_of(params), float(typical(params).scale)
+    clock = Clock(options.time_limit)
+    plane = plane_of(params)
     gap = CLOSENESS if options.gap is None else options.gap
     most = float(plane.ends[1])
-    relaxation = Relaxation(plane, scale)
-    upper, lower = first_best(plane), 0.0
-    single, price = plane.full_information
-    full = best = menu = Found(np.array([[1.0, 1.0, price]]), single)
+    upper, lower = first_best(plane) * (1 + INTEGRAL), 0.0
     sizes: list[Bound] = []
     status = Status.GAP
 
     def wanted() -> float:
-        return gap * max(scale, upper)
+        return gap * upper
+
+    single, price = plane.full_information
+    full = best = menu = Found(np.array([[1.0, 1.0, price]]), single)
 
     def enclosed(found: Found) -> tuple[float, Found]:
-        """What a menu, tidied up, surely earns."""
-        tidy = polished(plane, pruned(plane, found, SPARE * wanted()), most)
-        tidy = better(full, replace(tidy, revenue=serve(plane, tidy.experiment, tidy.price).revenue))
-        return revenue_between(plane, tidy.experiment, tidy.price, SPARE * wanted())[0], tidy
+        """What a menu, tidied up, is certain to earn; that of full information alone if it is no better."""
+        tidy = polished(plane, pruned(plane, found, SPARE * wanted(), clock), most, clock)
+        tidy = replace(tidy, revenue=serve(plane, tidy.experiment, tidy.price).revenue)
+        width = SPARE * gap * single
+        menus = [tidy, full] if tidy.revenue >= full.revenue else [full]
+        found_ = [(revenue_between(plane, one.experiment, one.price, width, clock.over)[0], one) for one in menus]
+        return max(found_, key=lambda pair: pair[0])
 
     try:
-        for bound in relaxation.bounds(options):
+        if clock.over():
+            status = Status.TIME_LIMIT
+        for bound in () if clock.over() else Relaxation(plane, plane.mean).bounds(options, clock.for_bound, full.item):
             sizes.append(bound)
             upper, status = min(upper, float(bound.upper)), bound.status
             item = bound.item[bound.item[:, 2] > SOLD * most]
             if len(item):
-                best = better(best, discounted(plane, np.unique(np.round(item / SAME) * SAME, axis=0)))
+                unit = SAME * np.array([1.0, 1.0, most])
+                best = better(best, discounted(plane, np.unique(np.round(item / unit) * unit, axis=0)))
             if options.progress is not None:
-                seconds = time.perf_counter() - start
-                options.progress(Progress(len(sizes), bound.rows, upper, 0.0, seconds, lower=best.revenue))
+                options.progress(Progress(len(sizes), bound.rows, upper, 0.0, clock.seconds, lower=best.revenue))
             if upper - best.revenue <= wanted():
                 lower, menu = enclosed(best)
                 if upper - lower <= wanted():
                     break
                 best = better(menu, best)
         else:
-            status = Status.GAP if status is Status.OPTIMAL else status
+            # no more programs, or no time for one
+            status = Status.GAP if status is Status.OPTIMAL or clock.limit is None else status
         if upper - lower > wanted():
             lower, menu = enclosed(best)
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-        lower, menu = revenue_between(plane, best.experiment, best.price, wanted())[0], best
+        menu = best
+        lower = revenue_between(plane, menu.experiment, menu.price, wanted())[0]
     lower = min(float(lower), upper)
-    reached = (upper - lower) / max(scale, upper)
+    reached = relative_gap(lower, upper)
     if reached <= gap and status is not Status.INTERRUPTED:
         status = Status.OPTIMAL
     mechanism = Menu(menu.experiment, menu.price).as_mechanism()
@@ -188,7 +252,7 @@ def solve(params: Params, options: Options) -> Answer:
         notes=("bounds as accurate as the distribution functions, which are computed in floats",),
         run={
             "solver": "HiGHS",
-            "seconds": time.perf_counter() - start,
+            "seconds": clock.seconds,
             "rounds": len(sizes),
             "iterations": sum(bound.iterations for bound in sizes),
             **({"rows": last.rows, "columns": last.columns} if last else {}),
@@ -236,10 +300,9 @@ def theory(params: Params) -> list[Claim]:
     """Bounds on the optimum that take no optimisation of menus."""
     plane = plane_of(params)
     single, _ = plane.full_information
-    scale = float(typical(params).scale)
     return [
-        Claim("revenue", repr(single), "lower", "proved", "full information alone at a posted price", DEFAULT_GAP * scale),
-        Claim("revenue", repr(first_best(plane)), "upper", "proved", "total value of information", 1e-9),
+        Claim("revenue", repr(single), "lower", "proved", "full information alone at a posted price", DEFAULT_GAP * single),
+        Claim("revenue", repr(first_best(plane)), "upper", "proved", "total value of information", 0.0),
     ]
 
 

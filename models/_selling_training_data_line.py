@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from optmarket.laws import Law
 from optmarket.models import selling_information
-from optmarket.models._selling_training_data_market import Line
+from optmarket.models._selling_training_data_market import HALF, Line
 from optmarket.models.selling_information import NOTHING, Segment, Served
+from optmarket.numbers import exact
 from optmarket.program import FloatArray
 
 __all__ = ["NOTHING", "Served", "serve"]
@@ -24,10 +27,18 @@ def serve(line: Line, law: Law, experiment: FloatArray, price: FloatArray, tie: 
     experiment : array, shape (M, 2, N)
     price : array, shape (M,)
     tie : float
-        Items this close to the best one count as equally good.
+        Items this close to the best one count as equally good, in units of the most that complete data are worth to a type.
     for_seller : bool
         Whether ties go to the dearest item, or to the cheapest.
     """
-    k, m = float(line.k), float(line.m)
-    start, slope = np.array([[0.5, 0.0], [m, 0.5 - m]]), np.array([[-1.0, 1.0], [-k, k]])
+    # exact, as errors may be small beside the probabilities of the states
+    zero, one = Fraction(0), Fraction(1)
+    start = np.array([[HALF, zero], [line.m, HALF - line.m]], dtype=object)
+    slope = np.array([[-one, one], [-line.k, line.k]], dtype=object)
+    tie *= most_worth(line, law)
     return selling_information.serve(Segment(law, start, slope, np.eye(2)), experiment, price, tie, for_seller=for_seller)
+
+
+def most_worth(line: Line, law: Law) -> float:
+    """What complete data are worth to the type on a line that errs most."""
+    return float(line.m + (1 - line.k) * exact(law.support[1]))

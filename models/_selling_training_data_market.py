@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, V
 from optmarket.distributions import Distribution, Grid, discretised
 from optmarket.errors import InstanceError
 from optmarket.faults import translate
-from optmarket.files import read_table
+from optmarket.files import read_table, referenced_in
 from optmarket.instance import weights_to_one
 from optmarket.models import selling_information
 from optmarket.numbers import NonnegativeExact, exact, shown
@@ -154,7 +154,7 @@ class Params(BaseModel):
             raise InstanceError("stands beside types; give one of the two", field="params.types_csv")
         if not isinstance(data["types_csv"], str):
             raise InstanceError('must be the name of a csv file, such as "types.csv"', field="params.types_csv")
-        return {**data, "types": _types_from_csv(Path((info.context or {}).get("folder", Path())) / data["types_csv"])}
+        return {**data, "types": _types_from_csv(referenced_in(info.context, data["types_csv"], field="params.types_csv"))}
 
     @field_validator("types")
     @classmethod
@@ -202,6 +202,11 @@ class Params(BaseModel):
     def on_continuum(self) -> bool:
         """Whether the types are a whole line."""
         return self.line is not None and self.grid is None
+
+    @property
+    def stands_for_continuum(self) -> bool:
+        """Whether finitely many types stand for a continuum, so that their optimum is a grid's."""
+        return self.grid is not None or self.triangle is not None
 
     @property
     def has_pairs(self) -> bool:

@@ -11,13 +11,18 @@ from scipy.spatial import cKDTree
 
 from optmarket.models._selling_training_data_market import HALF, Point
 from optmarket.numbers import floats
-from optmarket.program import IntArray, LinearProgram, NumberArray, Rows, check_memory
+from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
 from optmarket.separation import worst_pairs
 
 NEIGHBOURS = 8
+# Scaling is by powers of two, which round nothing, and only beyond these ratios: ordinary markets stay as they are written.
+SMALL = -10  # exponent: of what complete data are worth to a type whose rows are scaled
+RARE = -20  # exponent: of the largest worth times weight for which the objective is scaled
+MOST = 30  # exponent: rows are enlarged by at most 2^30
+LARGEST = 40  # exponent: of the largest coefficient
 
 
-def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False) -> LinearProgram:
+def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False, of_costs: bool = False) -> LinearProgram:
     """The best direct mechanism among items (pi1, pi2), the shares of the two errors they leave.
 
     Following an item costs type r ``c_r = alpha_r pi1 + beta_r pi2 + t`` in errors and price; following the item alone, without
@@ -25,94 +30,150 @@ def build(pairs: list[tuple[Fraction, Point]], *, exact: bool = False) -> Linear
     costs without own data: one variable, ``dropping``, stands between them and covers obedience and disobeying after a
     misreport in a row a type. Only misreports that are obeyed come in pairs.
 
+    Rows and prices of types that err little are in units of what complete data are worth to the type (`stakes`).
+
     Parameters
     ----------
     pairs : list of (weight, (alpha, beta))
         Types of positive weight.
     exact : bool
         Coefficients as Fractions rather than their floats.
+    of_costs : bool
+        Maximise the weighted sum of ``c_r`` instead of prices; then weights may be negative.
 
     Returns
     -------
     LinearProgram
-        With variables ``left``, shape (T, 2), and ``price``, shape (T,).
+        With variables ``left``, shape (T, 2), and ``price``, shape (T,); multiply its value by its ``unit``.
     """
     types = len(pairs)
     check_memory(7 * types + types * NEIGHBOURS, 3 * types + 1, (20 + 6 * NEIGHBOURS) * types, "the program")
     weight = np.array([weight for weight, _ in pairs], dtype=object)
     error = np.array([pair for _, pair in pairs], dtype=object)
-    half: Any = HALF
-    if not exact:
-        weight, error, half = floats(weight), floats(error), 0.5
-    one: Any = 2 * half
     worth = error.sum(axis=1)
-    program = LinearProgram("max")
-    left = program.add_variables("left", (types, 2), lower=0 * one, upper=one)
-    price = program.add_variables("price", (types,), lower=0 * one, upper=worth, objective=weight)
+    exponent = stakes(pairs)
+    rare = _exponent(max(abs(weight) * worth))
+    unit = Fraction(2) ** (rare if rare < RARE or exponent.any() else 0)
+    own = np.array([Fraction(2) ** int(k) for k in exponent], dtype=object)
+    # what a type drops its own data for costs as much whoever it is: in units of the largest stakes
+    common = Fraction(2) ** int(exponent.max())
+    enlarged = 1 / max(common, Fraction(1, 2**MOST))
+
+    def number(values: Any) -> Any:
+        return values if exact else floats(values)
+
+    one: Any = Fraction(1) if exact else 1.0
+    program = LinearProgram("max", unit=float(unit))
+    of_errors = weight[:, None] * error / unit if of_costs else 0 * error
+    left = program.add_variables("left", (types, 2), lower=0 * one, upper=one, objective=number(of_errors))
+    price = program.add_variables(
+        "price", (types,), lower=0 * one, upper=number(worth / own), objective=number(weight * own / unit)
+    )
     dropping = program.add_variables("dropping", (1,), lower=0 * one, upper=one)
-    cost_index, cost_value = np.column_stack([left, price]), np.column_stack([error, np.full(types, one)])
-    program.add_rows("individual rationality", Rows.dense(cost_index, cost_value, -np.inf, worth))
+    cost_index = np.column_stack([left, price])
+    cost_value = number(np.column_stack([error / own[:, None], np.full(types, Fraction(1))]))
+    program.add_rows("individual rationality", Rows.dense(cost_index, cost_value, -np.inf, number(worth / own)))
     program.add_rows(
         "following is no dearer",
         Rows.dense(
             np.column_stack([cost_index, np.broadcast_to(dropping, (types, 1))]),
-            np.column_stack([cost_value, np.full(types, -one)]),
+            number(np.column_stack([error / common, own / common, np.full(types, Fraction(-1))])),
             -np.inf,
             0 * one,
         ),
     )
+    ignoring = np.column_stack([np.full(types, HALF * enlarged), own * enlarged, np.full(types, -common * enlarged)])
     for k in range(2):
         program.add_rows(
             f"ignoring data, {k + 1}",
             Rows.dense(
-                np.column_stack([left[:, k], price, np.broadcast_to(dropping, (types, 1))]),
-                np.tile(np.array([half, one, -one], dtype=error.dtype), (types, 1)),
-                0 * one,
-                np.inf,
+                np.column_stack([left[:, k], price, np.broadcast_to(dropping, (types, 1))]), number(ignoring), 0 * one, np.inf
             ),
         )
     if types > 1:
-        program.add_family("misreport", Misreports(cost_index, cost_value))
+        program.add_family("misreport", Misreports(cost_index, cost_value, exponent, floats(error)))
     return program
+
+
+def stakes(pairs: list[tuple[Fraction, Point]]) -> IntArray:
+    """Exponents of the powers of two in which prices of types are measured: all 0 unless a type errs little."""
+    found = np.array([_exponent(sum(pair, Fraction(0))) for _, pair in pairs], dtype=np.int64)
+    return found if found.min(initial=0) < SMALL else 0 * found
+
+
+def _exponent(value: Fraction) -> int:
+    """Of a power of two that is at least a number and at most four times it; 0 for 0."""
+    return value.numerator.bit_length() - value.denominator.bit_length() + 1 if value else 0
 
 
 @dataclass(frozen=True)
 class Misreports:
     """Type r follows its own item at no greater cost than type q's: ``c_r(item q) - c_r(item r) >= 0`` for all r != q.
 
+    In units of r's stakes, enlarged where q's are smaller by orders of magnitude: r must feel q's price. Where they are larger
+    by many, the row is made smaller, so that no coefficient exceeds what the solver takes.
+
     Attributes
     ----------
     index : array of int, shape (T, 3)
         Columns of each item: pi1, pi2, price.
     value : array, shape (T, 3)
-        What they cost each type: alpha, beta, 1.
+        What they cost each type: alpha, beta, 1, in its own stakes.
+    exponent : array of int, shape (T,)
+        `stakes`.
+    place : array, shape (T, 2)
+        Types that are close in it are likely to envy each other.
     """
 
     index: IntArray
     value: NumberArray
+    exponent: IntArray
+    place: FloatArray
+
+    def _powers(self, exponents: IntArray) -> NumberArray:
+        if self.value.dtype != object:
+            return np.asarray(np.ldexp(1.0, exponents))
+        powers = np.array([Fraction(2) ** int(k) for k in exponents.ravel()], dtype=object)
+        return powers.reshape(exponents.shape)
+
+    def _scales(self, buyer: IntArray, item: IntArray) -> tuple[NumberArray, NumberArray]:
+        """By how much the rows of pairs are enlarged, and what the item's price is in the buyer's stakes."""
+        ratio = self.exponent[item] - self.exponent[buyer]
+        return self._powers(np.clip(SMALL - ratio, 0, MOST) + np.minimum(LARGEST - ratio, 0)), self._powers(ratio)
 
     def rows(self, buyer: IntArray, item: IntArray) -> Rows:
         """The rows of pairs."""
         zero = self.value[0, 0] * 0
         index = np.column_stack([self.index[item], self.index[buyer]])
-        return Rows.dense(index, np.column_stack([self.value[buyer], -self.value[buyer]]), zero, np.inf)
+        enlarged, ratio = self._scales(buyer, item)
+        other = self.value[buyer].copy()
+        other[:, 2] = ratio
+        value = np.column_stack([other, -self.value[buyer]]) * enlarged[:, None]
+        return Rows.dense(index, value, zero, np.inf)
 
     def seed(self) -> Rows:
         """Each type against its nearest ones."""
         types = len(self.index)
         near = min(NEIGHBOURS, types - 1)
-        _, nearest = cKDTree(floats(self.value[:, :2])).query(floats(self.value[:, :2]), near + 1)
+        _, nearest = cKDTree(self.place).query(self.place, near + 1)
         buyer, item = np.repeat(np.arange(types), near + 1), nearest.ravel()
         return self.rows(buyer[buyer != item], item[buyer != item])
 
     def separate(self, x: NumberArray, tolerance: float) -> tuple[Rows, Any]:
         """The worst rows of each buyer and each item that fail at x by more than the tolerance; the largest failure."""
-        items = x[self.index].T
-        own = (self.value * x[self.index]).sum(axis=1)
+        items = x[self.index]
+        own = (self.value * items).sum(axis=1)
         types = len(own)
-        buyer, item, largest = worst_pairs(
-            types, lambda block: own[block, None] - self.value[block] @ items, 8 * types, tolerance
-        )
+        every = np.arange(types)
+
+        def failure(block: slice) -> NumberArray:
+            errors = self.value[block, :2] @ items[:, :2].T
+            if not self.exponent.any():
+                return np.asarray(own[block, None] - errors - items[:, 2])
+            enlarged, ratio = self._scales(every[block, None], every[None])
+            return np.asarray((own[block, None] - errors - ratio * items[:, 2]) * enlarged)
+
+        buyer, item, largest = worst_pairs(types, failure, 8 * types, tolerance)
         return (self.rows(buyer, item) if len(buyer) else Rows.join([])), largest
 
     def size(self) -> tuple[int, int, int]:

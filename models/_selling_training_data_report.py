@@ -27,7 +27,7 @@ _ELSEWHERE = {"revenue-error", "unrestricted-revenue", "loss", "differential-inf
 UNITS = {name: unit for name, unit in selling_information.UNITS.items() if name not in _ELSEWHERE} | {
     **dict.fromkeys(("full-price", "low-price"), "payoff units"),
     **dict.fromkeys(("low-error-1-left", "low-error-2-left", "cutoff"), "probability"),
-    "finer-grid-revenue": "payoff units",
+    **dict.fromkeys(("finer-grid-revenue", "continuum-revenue", "continuum-lower", "continuum-upper"), "payoff units"),
 }
 
 

@@ -99,9 +99,7 @@ __all__ = [
 ]
 
 
-CLOSE = 1e-8  # relative gap that floats reach where stakes are of one order; beyond it exact arithmetic is tried
-REFINED_FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
-REFINED_AT_MOST = 600  # and in some seconds
+GRID = "revenue is the optimum of the grid's types, which is no bound on that of the continuum of types for which they stand"
 LISTED_AT_LEAST, LISTED_AT_MOST, LISTED_RATIO = 10_000, 250_000, 25  # non-zeros
 PATIENCE = 12  # rounds of constraint generation without progress
 
@@ -217,16 +215,19 @@ def solve(params: Params, options: Options | None = None) -> Answer:
         )
     market, most = Market.of(params), params.max_items
     if most is None:
-        return _solve(market, options, start).answer
+        answer = _solve(market, options, start).answer
+        return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
     if options.method != "auto":
         raise ModelError(
             f"is {most}: with it the way to solve follows from the market's size, and there is no method {options.method!r}; "
             "leave the method out",
             field="params.max_items",
         )
-    # one item is known exactly without the program
-    relaxed = _solve(market, replace(options, exact=options.exact and most > 1), start)
-    return best_menu(market, most, relaxed, options, start)
+    # one item is known exactly without the program; of a time limit half is kept for the search
+    half = None if options.time_limit is None else options.time_limit / 2
+    relaxed = _solve(market, replace(options, exact=options.exact and most > 1, time_limit=half), start)
+    answer = best_menu(market, most, relaxed, options, start)
+    return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
 
 
 def solve_program(params: Params, options: Options, formulate: Callable[[bool], Formulation]) -> Answer:
@@ -264,11 +265,11 @@ class _Best:
         return self.lower
 
     def offer_exact(self, experiment: NumberArray, price: NumberArray, upper: float) -> None:
-        """Take the menu of an exact point, in floats if these earn as much within `CLOSE`, else in fractions."""
+        """Take the menu of an exact point, in floats if these earn as much within `refinement.CLOSE`, else in fractions."""
         menu, lower = direct_menu(self._market, experiment, price)
         written = Menu.read(self._market, menu.in_floats().as_mechanism(), exact=True)
         self.take(*direct_menu(self._market, written.experiment, written.price))
-        if relative_gap(self.lower, upper) > CLOSE:
+        if relative_gap(self.lower, upper) > refinement.CLOSE:
             self.take(menu, lower)
 
 
@@ -283,7 +284,7 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
     best, ceiling = _Best(market), around(market.first_best)[1]
 
     def left() -> float | None:
-        return None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
+        return None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
 
     method, linear, result = _run(formulation, options, left, best)
     read = formulation.read
@@ -293,7 +294,7 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
         # to sell nothing is always feasible, and prices have bounds: so it is the solver that failed
         notes.append(f"the solver ended {status}, which this program cannot be: the bounds are what else is known")
         status = Status.GAP
-    if point is not None and relative_gap(best.lower, upper) > CLOSE:
+    if point is not None and relative_gap(best.lower, upper) > refinement.CLOSE:
         best.offer(*read(point), tidy=False)
     menu, lower = best.menu, best.lower
     if options.exact and status in {Status.OPTIMAL, Status.GAP}:
@@ -305,9 +306,9 @@ def _solve(market: Market, options: Options, start: float, formulate: Callable[[
             menu, _ = direct_menu(market, *read(proof.x), discount=False)
             lower, upper = around(exact)
             notes = []
-    elif status in {Status.OPTIMAL, Status.GAP} and _worth_refining(options, relative_gap(lower, upper), result, linear):
+    elif status in {Status.OPTIMAL, Status.GAP} and refinement.is_worthwhile(options, relative_gap(lower, upper), result, linear):
         again = formulate(True)
-        found = _refined(again, None if method == "full" else options, left)
+        found = refinement.solve_anew(again.program.listed() if method == "full" else again.program, left())
         if isinstance(found, Proof):
             point = floats(found.x)
             upper = min(upper, around(found.value * Fraction(linear.unit))[1])
@@ -370,27 +371,6 @@ def _lists_at_once(linear: LinearProgram) -> bool:
     """
     own, whole = linear.size()[2], linear.size(listed=True)[2]
     return LISTED_AT_LEAST <= whole <= min(LISTED_AT_MOST, LISTED_RATIO * own)
-
-
-def _worth_refining(options: Options, gap: float, result: highs.LpResult, linear: LinearProgram) -> bool:
-    """Whether the program is small enough for exact arithmetic, given how far the bounds of floats are apart."""
-    size = len(result.rows) + linear.columns
-    return (gap > options.wanted and size <= REFINED_AT_MOST) or (gap > CLOSE and options.gap is None and size <= REFINED_FREELY)
-
-
-def _refined(formulation: Formulation, options: Options | None, left: Callable[[], float | None]) -> Proof | Status:
-    """The exact optimum of a program of Fractions, or why there is none."""
-    program = formulation.program if options is not None else formulation.program.listed()
-    try:
-        result = highs.solve(program, Options(time_limit=left()))
-    except SolverError:
-        result = highs.LpResult.of_failure(program)
-    if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
-        return result.status
-    try:
-        return refinement.solve_exactly(program, result, left())
-    except SolverError:  # too large, or the rule of least index takes too long: the bounds of floats stand
-        return Status.FAILED
 
 
 def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:

@@ -37,19 +37,22 @@ References
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from optmarket.errors import ModelError
+from optmarket.models import _selling_training_data_triangle as triangle
 from optmarket.models import selling_information
 from optmarket.models._selling_training_data_confusion import from_confusion
-from optmarket.models._selling_training_data_line import serve
+from optmarket.models._selling_training_data_line import most_worth, serve
 from optmarket.models._selling_training_data_market import DataBuyer, Line, Params
 from optmarket.models._selling_training_data_plot import plot
-from optmarket.models._selling_training_data_program import build
+from optmarket.models._selling_training_data_program import build, stakes
 from optmarket.models._selling_training_data_report import (
     UNITS,
     as_experiment,
@@ -60,14 +63,15 @@ from optmarket.models._selling_training_data_report import (
     line_quantities,
     of_items,
     on_line,
+    stand_in,
     tables,
 )
 from optmarket.models._selling_training_data_theory import REGIONS, region_map, two_tiers, two_types
 from optmarket.models.selling_information import Formulation, Menu
-from optmarket.numbers import around, floats
+from optmarket.numbers import around, exact, floats
 from optmarket.program import LinearProgram, NumberArray
 from optmarket.registry import ModelSpec
-from optmarket.solution import Answer, Certificate, Claim, Options, Status
+from optmarket.solution import Answer, Certificate, Claim, Options, Status, relative_gap
 
 __all__ = [
     "MODEL",
@@ -89,7 +93,8 @@ __all__ = [
 ]
 
 DISCOUNTS = tuple(10.0**-k for k in range(13, 2, -1))
-ROUNDING = 1e-15
+ROUNDING = 1e-15  # of the most that complete data are worth to a type
+CLOSE = 1e-14  # of a posted price's revenue: its rounding
 
 
 def program(params: Params, *, exact: bool = False) -> LinearProgram | None:
@@ -128,15 +133,55 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     options = options or Options()
     if params.on_continuum:
         return _solve_line(params, options)
+    start = time.perf_counter()
     if not _is_reduced(params):
         found = selling_information.solve(params.information, options)
     else:
         found = selling_information.solve_program(params.information, options, lambda exact: _formulated(params, exact))
     more = of_items(found.mechanism) if params.has_pairs else {}
-    if params.triangle is not None:
-        more["finer-grid-revenue"] = finer_revenue(params, found.mechanism)
+    notes = found.notes
+    if params.stands_for_continuum:
+        beyond = _of_continuum(params, found.mechanism, options, start)
+        types = f"{len(params.pairs):,} type{'s' * (len(params.pairs) != 1)}"
+        notes = (
+            f"revenue is the optimum of the grid's {types}; of the continuum of types for which they stand it lies between "
+            f"{beyond['continuum-lower']:.9g} and {beyond['continuum-upper']:.9g}, and this menu earns "
+            f"{beyond['continuum-revenue']:.9g} there",
+            *notes,
+        )
+        more |= beyond
     form = "reduced" if _is_reduced(params) else "general"
-    return replace(found, quantities={**found.quantities, **more}, method=f"{found.method}, {form} form")
+    return replace(found, quantities={**found.quantities, **more}, notes=notes, method=f"{found.method}, {form} form")
+
+
+def _of_continuum(params: Params, mechanism: Mapping[str, Any], options: Options, start: float) -> dict[str, float]:
+    """What a grid's menu is certain to earn from the continuum of types, and bounds on what any menu earns there."""
+    items = {"items": mechanism["items"]}
+    menu = Menu.read(stand_in(params), items)
+    if params.triangle is not None:
+        left = None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
+        earned, _ = around(triangle.revenue(menu))
+        single, upper = triangle.posted_price(), triangle.upper_bound(replace(options, time_limit=left))
+        more = {"finer-grid-revenue": finer_revenue(params, mechanism)}
+    else:
+        assert params.line is not None and params.alpha is not None
+        tiers = two_tiers(params.line, params.alpha.law)
+        _, earned = _surely(params, menu)
+        single, upper = float(line_bounds(params)[0]) * (1 - CLOSE), around(exact(tiers.upper))[1]
+        more = {}
+    return {**more, "continuum-revenue": earned, "continuum-lower": max(earned, single), "continuum-upper": upper}
+
+
+def _surely(params: Params, menu: Menu) -> tuple[float, float]:
+    """The common share off all prices at which a menu is certain to earn most on a whole line, and what it then earns."""
+    assert params.line is not None and params.alpha is not None
+    line, law = params.line, params.alpha.law
+
+    def earned(share: float) -> float:
+        return serve(line, law, menu.experiment, menu.price * (1 - share), ROUNDING, for_seller=False).revenue
+
+    share = max(DISCOUNTS, key=earned)
+    return share, earned(share) - ROUNDING * most_worth(line, law)
 
 
 def _is_reduced(params: Params) -> bool:
@@ -144,11 +189,15 @@ def _is_reduced(params: Params) -> bool:
 
 
 def _formulated(params: Params, exact: bool) -> Formulation:
-    linear = build([(weight, pair) for weight, pair in params.pairs if weight], exact=exact)
+    pairs = [(weight, pair) for weight, pair in params.pairs if weight]
+    # who never errs pays nothing, whatever is sold
+    pairs = [(weight, pair) for weight, pair in pairs if any(pair)] or pairs[:1]
+    linear = build(pairs, exact=exact)
     left, price = linear.variables["left"], linear.variables["price"]
+    units = np.array([Fraction(2) ** int(k) for k in stakes(pairs)], dtype=object)
 
     def read(x: NumberArray) -> tuple[NumberArray, NumberArray]:
-        return as_experiment(x[left]), x[price]
+        return as_experiment(x[left]), x[price] * (units if x.dtype == object else floats(units))
 
     return Formulation(linear, read)
 
@@ -171,21 +220,17 @@ def _solve_line(params: Params, options: Options) -> Answer:
     served = serve(line, law, experiment, price, ROUNDING)
     kept = np.isin([0, 1], served.item[served.mass > 0])
     experiment, price = experiment[kept], price[kept]
-
-    def surely(share: float) -> float:
-        return serve(line, law, experiment, price * (1 - share), ROUNDING, for_seller=False).revenue
-
     upper = float(tiers.upper)
     if exact is not None:
         lower, upper = around(exact)
     else:
-        share = max(DISCOUNTS, key=surely)
+        share, earned = _surely(params, Menu(experiment, price))
         price = price * (1 - share)
-        lower = min(surely(share) - ROUNDING, upper)
+        lower = min(earned, upper)
     menu = Menu(experiment, price)
     mechanism = menu.as_mechanism()
     found = on_line(params, mechanism)
-    gap = (upper - lower) / max(1.0, abs(upper))
+    gap = relative_gap(lower, upper)
     reached = gap <= options.wanted
     more = () if len(tiers.cutoffs) == 1 else (f"as good: cut-offs {', '.join(f'{float(at):.9g}' for at in tiers.cutoffs)}",)
     return Answer(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from optmarket import startup as _startup  # noqa: F401 - before anything that takes time
+
+# isort: split
+
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.instance import Instance
 from optmarket.program import LinearProgram

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -166,7 +167,7 @@ class Vertex:
         return worst
 
 
-def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
+def vertex(program: LinearProgram, rows: Rows, basis: Basis, check: Callable[[], None] = lambda: None) -> Vertex:
     """Solve a basis in rationals.
 
     Parameters
@@ -176,6 +177,8 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
     rows : Rows
         The listed rows, of Fractions, in the basis' order.
     basis : Basis
+    check : callable, optional
+        Called now and then; raises to stop.
 
     Raises
     ------
@@ -200,9 +203,9 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
         if k is not None:
             matrix[row][k] = value
             transposed[k][int(row)] = value
-    x[basic] = _solve(matrix, list(right))
+    x[basic] = _solve(matrix, list(right), check)
     multipliers = np.full(len(rows), Fraction(0), dtype=object)
-    multipliers[tight] = _solve(transposed, list(objective[basic]))
+    multipliers[tight] = _solve(transposed, list(objective[basic]), check)
 
     reduced = objective.copy()
     priced = rows.take(tight)
@@ -210,7 +213,7 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis) -> Vertex:
     return Vertex(program, rows, x, rows.activity(x), multipliers, reduced)
 
 
-def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArray:
+def tableau_row(rows: Rows, basis: Basis, which: int, columns: int, check: Callable[[], None] = lambda: None) -> NumberArray:
     """How a basic variable or row activity moves with each one that is not basic: a row of the simplex tableau.
 
     Parameters
@@ -222,6 +225,8 @@ def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArr
         The basic variable, or `columns` plus the number of the basic row.
     columns : int
         Of the program.
+    check : callable, optional
+        Called now and then; raises to stop.
 
     Returns
     -------
@@ -250,7 +255,7 @@ def tableau_row(rows: Rows, basis: Basis, which: int, columns: int) -> NumberArr
     for row, column, value in zip(listed.owner(), listed.index, listed.value, strict=True):
         if int(column) in place:
             transposed[place[int(column)]][int(row)] = value
-    weight = _solve(transposed, right)
+    weight = _solve(transposed, right, check)
     np.subtract.at(change, listed.index, listed.value * weight[listed.owner()])
     change[columns + tight] = weight
     change[basic] = Fraction(0)
@@ -277,7 +282,7 @@ def prove(program: LinearProgram, rows: Rows, found: Vertex) -> Proof:
     return Proof(value, found.x, found.multipliers)
 
 
-def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction]) -> NumberArray:
+def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction], check: Callable[[], None] = lambda: None) -> NumberArray:
     """Solve a square sparse system of Fractions, pivoting where least fill is expected; `matrix` and `right` are used up."""
     n = len(matrix)
     columns: list[set[int]] = [set() for _ in range(n)]
@@ -287,6 +292,7 @@ def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction]) -> NumberAr
     pivots: list[tuple[int, int]] = []
     open_columns = set(range(n))
     while open_columns:
+        check()
         c = min(open_columns, key=lambda k: (len(columns[k]), k))
         if not columns[c]:
             raise SolverError("the solver's basis is singular in exact arithmetic")

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 import os
 import sys
+import tempfile
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from optmarket import __version__, cli_many, export, pages, plots, registry, terminal
+from optmarket import __version__, cli_many, export, pages, plots, registry, startup, terminal
+from optmarket.consistency import held_against_itself
 from optmarket.errors import InstanceError, ModelError, OptmarketError
-from optmarket.files import must_be_writable, read_text, write_text
+from optmarket.files import STDOUT, must_be_writable, must_have_short_keys, must_take, read_text, write_text
 from optmarket.instance import Instance
 from optmarket.shell import (
+    BAD_INPUT,
     GOOD,
     UNMET,
     Exact,
@@ -25,25 +29,30 @@ from optmarket.shell import (
     Gap,
     Json,
     Method,
+    Outside,
     Threads,
     TimeLimit,
     attempt,
     check_options,
     code_of,
+    complain,
     each,
+    loaded,
 )
 from optmarket.solution import Claim, Solution
 from optmarket.template import template
-from optmarket.workflow import audit, load, solve
+from optmarket.workflow import audit, solve
 
 _EXIT_CODES = """
 \b
 Exit codes (of several files the largest):
   0    good
-  1    a claim not met, an audit violation above tolerance, a gap not reached, a time limit
-  2    bad input
+  1    a claim not met, an audit violation above tolerance, a gap not reached, a time limit,
+       a saved solution that contradicts itself
+  2    bad input, or a file or stream that cannot be written
   3    no certified answer from the solver
   130  interrupted
+  141  nobody reads stdout any more
 """
 
 app = typer.Typer(
@@ -129,15 +138,23 @@ def show_command(
     file: Annotated[
         Path, typer.Argument(metavar="INSTANCE|SOLUTION.json", help="An instance, or a saved solution.", show_default=False)
     ],
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
-    """Print what an instance says, or a saved solution."""
+    """Print what an instance says, or a saved solution.
+
+    A saved solution is held against itself, not solved or audited again; one that contradicts itself is marked, with exit code 1.
+    """
 
     def run() -> int:
         if file.suffix.lower() == ".json":
-            _print_solution(Solution.read(file), as_json)
-            return GOOD
-        case = load(file)
+            found, wrong = held_against_itself(Solution.read(file))
+            _print_solution(found, as_json, wrong)
+            if as_json:
+                for words in wrong:
+                    terminal.say(f"wrong: {file}: {words}")
+            return UNMET if wrong else GOOD
+        case = loaded(file, outside)
         if as_json:
             terminal.write_json(
                 {
@@ -161,7 +178,7 @@ def new_command(
     market: Annotated[str, typer.Argument(metavar="MARKET", help="A market's name, as in `optmarket list`.", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, which must not exist. Default: stdout."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, which must not exist. Default: -, stdout."),
     ] = None,
     files: Annotated[
         list[Path] | None,
@@ -202,12 +219,11 @@ def new_command(
             raise InstanceError("goes with --from-confusion", field=given)
         else:
             text = template(spec.name, spec.title, spec.source, spec.params)
-        if output is None:
+        if output is None or str(output) == STDOUT:
             terminal.write(text)
             return GOOD
         if os.path.lexists(output):
             raise InstanceError("exists already; name a new file", file=str(output))
-        must_be_writable(output.parent)
         write_text(output, text)
         terminal.say(f"wrote {output}; try: optmarket solve {output}")
         return GOOD
@@ -216,12 +232,12 @@ def new_command(
 
 
 @app.command("check")
-def check_command(instances: Files, as_json: Json = False) -> None:
+def check_command(instances: Files, outside: Outside = False, as_json: Json = False) -> None:
     """Validate instance files without solving them."""
     reports: list[dict[str, Any]] = []
 
     def run(file: Path) -> int:
-        case = load(file)
+        case = loaded(file, outside)
         if as_json:
             reports.append({**_named(case), "title": case.title, "notes": case.notes})
             return GOOD
@@ -251,6 +267,7 @@ def solve_command(
     plot: Annotated[
         bool, typer.Option("--plot", help="Also draw each solution into DIR/<slug>.png and .svg. Default: draw nothing.")
     ] = False,
+    outside: Outside = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one solution a line as JSON, and errors as JSON on stderr. Default: text.")
     ] = False,
@@ -273,14 +290,13 @@ def solve_command(
         return GOOD
 
     def run(file: Path) -> int:
-        case = load(file)
+        case = loaded(file, outside)
         target = None if out is None else out / f"{case.slug}.json"
         if target is not None:
             if target in written:
                 raise InstanceError(f"would overwrite the solution of {written[target]} in {target}", file=str(file))
-            must_be_writable(target.parent)
-            if os.path.isdir(target):
-                raise InstanceError("is a directory; the solution goes into a file of that name", file=str(target))
+            for made in (target, *(plots.files(target.with_suffix("")) if plot else ())):
+                must_take(made)
             written[target] = file
         with terminal.progress(case.slug, hidden=as_json) as progress:
             found = solve(case, method=method, gap=gap, time_limit=time_limit, threads=threads, exact=exact, progress=progress)
@@ -309,6 +325,7 @@ def audit_command(
         Path,
         typer.Argument(metavar="MECHANISM.json", help="A mechanism file, or a solution saved by solve.", show_default=False),
     ],
+    outside: Outside = False,
     as_json: Json = False,
 ) -> None:
     """Say what anyone's mechanism earns and whether it holds.
@@ -318,7 +335,7 @@ def audit_command(
     """
 
     def run() -> int:
-        case = load(instance)
+        case = loaded(instance, outside)
         found = audit(case, mechanism)
         if as_json:
             words = pages.verdict(found).plain
@@ -339,8 +356,9 @@ def export_command(
     file_format: Annotated[Literal["mps", "lp"], typer.Option("--format", help="The file's format.")] = "mps",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to this file. Default: the instance's name, here."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, - for stdout. Default: the instance's name."),
     ] = None,
+    outside: Outside = False,
 ) -> None:
     """Write an instance's linear program, every row listed, for other solvers.
 
@@ -348,14 +366,21 @@ def export_command(
     """
 
     def run() -> int:
-        case = load(instance)
+        case = loaded(instance, outside)
         program = registry.get(case.model).program(case.params)
         if program is None:
             raise ModelError(f"has no linear program to export: {case.model} solves it in closed form; with a grid it has one")
         target = Path(f"{instance.stem}.{file_format}") if output is None else output
-        if target.suffix != f".{file_format}":
+        if str(target) == STDOUT:
+            with tempfile.TemporaryDirectory() as folder:
+                written = Path(folder) / f"{instance.stem[:100]}.{file_format}"
+                export.write(program, written)
+                terminal.write(written.read_text("utf-8"))
+        elif target.suffix != f".{file_format}":
             raise InstanceError(f"must end in .{file_format}", file=str(target))
-        export.write(program, target)
+        else:
+            must_take(target)
+            export.write(program, target)
         rows, columns, nonzeros = program.size(listed=True)
         terminal.say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
         return GOOD
@@ -376,13 +401,33 @@ def main() -> int:
     int
         The exit code.
     """
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files; one that is named there and broken is no reason to fail
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a title in letters the terminal has not is no reason to fail
     terminal.silence_libraries()
     try:
+        code = _run()
+    except OptmarketError as error:  # outside of what a command attempts: stdout lost while help or a summary is printed
+        code = complain(error, False, BAD_INPUT)
+    except OSError as error:
+        said = getattr(error.__context__, "format_message", None)  # a mistyped command that stderr could not be told of
+        terminal.give_up(sys.stderr if said else sys.stdout)
+        terminal.complain(
+            f"error: {said() if said else OptmarketError(terminal.in_words(error), file=error.filename or 'stdout')}"
+        )
+        code = BAD_INPUT
+    startup.end()
+    return code
+
+
+def _run() -> int:
+    stdout = sys.stdout
+    try:
         app(prog_name="optmarket")
     except SystemExit as stop:
+        if sys.stdout is not stdout:  # typer's way to say that nobody reads its help
+            return terminal.CLOSED_PIPE
         return int(stop.code or GOOD)
     return GOOD
 
@@ -390,7 +435,9 @@ def main() -> int:
 def _title(path: Path) -> str | None:
     """An instance's title, without the labour of validating it."""
     try:
-        title = tomllib.loads(read_text(path)).get("title")
+        text = read_text(path)
+        must_have_short_keys(text, str(path))
+        title = tomllib.loads(text).get("title")
     except (OptmarketError, ValueError, RecursionError):
         return None
     return title if isinstance(title, str) else None
@@ -404,8 +451,8 @@ def _without_none(claim: Claim) -> dict[str, Any]:
     return {key: value for key, value in asdict(claim).items() if value is not None}
 
 
-def _print_solution(found: Solution, as_json: bool) -> None:
+def _print_solution(found: Solution, as_json: bool, saved: Sequence[str] | None = None) -> None:
     if as_json:
         terminal.write(found.to_json() + "\n")
     else:
-        terminal.show(pages.solution(found, terminal.width_of(sys.stdout)))
+        terminal.show(pages.solution(found, terminal.width_of(sys.stdout), saved))

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from optmarket import plots, registry, terminal
-from optmarket.errors import InstanceError, SolverError
-from optmarket.files import must_be_writable, write_text
+from optmarket.errors import InstanceError, OptmarketError, SolverError
+from optmarket.files import ANYWHERE, STDOUT, must_be_writable, must_take, write_text
 from optmarket.reproduce import reproduce
 from optmarket.settings import in_words
 from optmarket.shell import (
@@ -23,16 +23,17 @@ from optmarket.shell import (
     Form,
     Gap,
     Method,
+    Outside,
     Quantities,
     Threads,
     TimeLimit,
     attempt,
     check_options,
     complain,
+    loaded,
 )
-from optmarket.sweep import sweep
+from optmarket.sweep import name_of, sweep, varied_in
 from optmarket.tables import render, tables
-from optmarket.workflow import load
 
 
 def table_command(
@@ -42,24 +43,33 @@ def table_command(
     ],
     form: Form = "csv",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file. Default: stdout.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file. Default: -, stdout.")
     ] = None,
     quantity: Quantities = None,
 ) -> None:
     """Collect solutions into one table, a row each, sorted by instance.
 
-    Numbers have 6 significant digits; bounds are rounded away from the value, so that they stay bounds.
+    Numbers have 6 significant digits; bounds are rounded away from the value, so that they stay bounds. A solution that
+    contradicts itself is marked as such, with exit code 1.
     """
 
     def run() -> int:
-        text = render(tables(paths, quantities=quantity or None, skipped=lambda error: terminal.say(f"skipped {error}")), form)
-        if output is None:
+        wrong: list[OptmarketError] = []
+        found = tables(
+            paths,
+            quantities=quantity or None,
+            skipped=lambda error: terminal.say(f"skipped {error}"),
+            doubted=wrong.append,
+        )
+        text = render(found, form)
+        if output is None or str(output) == STDOUT:
             terminal.write(text)
-            return GOOD
-        must_be_writable(output.parent)
-        write_text(output, text)
-        terminal.say(f"wrote {output}")
-        return GOOD
+        else:
+            write_text(output, text)
+            terminal.say(f"wrote {output}")
+        for error in wrong:
+            terminal.say(f"wrong: {error}")
+        return UNMET if wrong else GOOD
 
     raise typer.Exit(attempt(run, False))
 
@@ -98,6 +108,7 @@ def sweep_command(
     time_limit: TimeLimit = None,
     threads: Threads = 1,
     exact: Exact = False,
+    outside: Outside = False,
 ) -> None:
     """Solve an instance for many values of its parameters.
 
@@ -119,12 +130,18 @@ def sweep_command(
         check_options(gap, time_limit, threads)
         if jobs < 1:
             raise InstanceError(f"is {jobs}; must be at least 1", field="--jobs")
-        case = load(instance)
+        case = loaded(instance, outside)
         known = registry.get(case.model).units
         for name in quantity or ():
             if name not in known:
                 raise InstanceError(f"is {name!r}; {case.model} reports {', '.join(known)}", field="--quantity")
+        must_be_writable(out)
         folder = out / case.slug
+        varied = varied_in(case, settings or (), points)
+        target = folder / f"{name_of(varied)}.{form}"
+        figures = plots.files(folder / name_of(varied)) if len(varied) <= 2 else ()
+        for made in (target, *figures):
+            must_take(made)
         with terminal.points(case.slug) as update:
 
             def note(now: int, count: int, text: str) -> None:
@@ -151,21 +168,19 @@ def sweep_command(
         if not found.solutions:
             return NO_ANSWER
         text = render(found.table(quantity or None), form)
-        target = folder / f"{found.name}.{form}"
         write_text(target, text)
-        written = [target]
-        if len(found.axes) > 2:
-            terminal.say(f"no figure: it shows one or two parameters, and {len(found.axes)} are varied")
+        if figures:
+            plots.save(found.plot(quantity or None), folder / found.name)
         else:
-            written += plots.save(found.plot(quantity or None), folder / found.name)
+            terminal.say(f"no figure: it shows one or two parameters, and {len(found.axes)} are varied")
         terminal.write(text)
-        terminal.say(f"wrote {', '.join(map(str, written))}")
+        terminal.say(f"wrote {', '.join(map(str, (target, *figures)))}")
         if any(isinstance(error, SolverError) for _, error in found.failures):
             return NO_ANSWER
         return BAD_INPUT if found.failures else GOOD if found.good else UNMET
 
     code = attempt(run, False, instance)
-    if code == INTERRUPTED and last is not None:
+    if code in {INTERRUPTED, NO_ANSWER} and last is not None and done < last[1]:
         folder, count = last
         terminal.say(f"{done} of {count} points are in {folder}; the same command goes on from there")
     raise typer.Exit(code)
@@ -179,6 +194,7 @@ def reproduce_command(
         Path, typer.Option(metavar="DIR", help="Folder that holds a folder of instances for each market.")
     ] = Path("instances"),
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the tables.")] = Path("results"),
+    outside: Outside = False,
 ) -> None:
     """Solve every instance again and write the tables of results.
 
@@ -188,7 +204,8 @@ def reproduce_command(
     """
 
     def run() -> int:
-        done = reproduce(market, instances=instances, out=out, progress=terminal.say)
+        root = ANYWHERE if outside else None
+        done = reproduce(market, instances=instances, out=out, root=root, progress=terminal.say)
         for line in done.failures:
             terminal.say(line)
         codes = [GOOD if done.good else UNMET]

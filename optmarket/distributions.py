@@ -26,10 +26,15 @@ from pydantic import (
     model_validator,
 )
 
-from optmarket.errors import InstanceError
-from optmarket.files import read_table
+from optmarket.errors import InstanceError, ModelError
+from optmarket.files import read_table, referenced_in
 from optmarket.laws import Law, PiecewiseLinear, Smooth
-from optmarket.numbers import Exact, NonnegativeExact, PositiveExact, exact, shown, to_one
+from optmarket.numbers import Exact, NonnegativeExact, PositiveExact, exact, shown, sized, to_one
+
+_QUARTILES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
+_BY_QUADRATURE = {"gausshyper", "genhyperbolic", "geninvgauss", "levy_stable", "norminvgauss", "studentized_range"}
+_FAR = (Fraction(1, 1000), Fraction(999, 1000))
+_TELLING = 0.1  # how closely a distribution function must come to a level at its quantile, which thin ones do by a few floats
 
 # Files -----------------------------------------------------------------------------------------------------------------
 
@@ -82,7 +87,7 @@ class Distribution(BaseModel):
                 raise ValueError("gives cdf and cdf_csv; must give one of dist, mixture, density, cdf and cdf_csv")
             if not isinstance(data["cdf_csv"], str):
                 raise ValueError('has a cdf_csv that is not the name of a csv file, such as "cdf.csv"')
-            data["cdf"] = _cdf_from_csv(Path((info.context or {}).get("folder", Path())) / data["cdf_csv"])
+            data["cdf"] = _cdf_from_csv(referenced_in(info.context, data["cdf_csv"], field="cdf_csv"))
         if "dist" in data and "parameters" not in data:
             others = data.keys() - cls.model_fields.keys()
             data["parameters"] = {name: data.pop(name) for name in sorted(others)}
@@ -145,7 +150,7 @@ class Distribution(BaseModel):
         if self.truncate is not None and self.truncate[0] >= self.truncate[1]:
             low, high = map(shown, self.truncate)
             raise ValueError(f"has truncate from {low} to {high}; the second must be above the first")
-        _ = self.law
+        _must_integrate(self.law)
         return self
 
     @cached_property
@@ -170,6 +175,11 @@ class Distribution(BaseModel):
             near = difflib.get_close_matches(self.dist or "", known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "for instance uniform, beta, truncnorm, expon"
             raise ValueError(f"has dist {shown(self.dist)}, which is no continuous distribution of scipy.stats; {hint}")
+        if self.dist in _BY_QUADRATURE:
+            raise ValueError(
+                f"is {self.dist}, whose distribution function scipy integrates numerically, to fewer digits than bounds need and "
+                "too slowly; give it as cdf"
+            )
         shapes = [name.strip() for name in (family.shapes or "").split(",") if name.strip()]
         known = [*shapes, "loc", "scale"]
         strange = [name for name in self.parameters if name not in known]
@@ -210,6 +220,36 @@ class Distribution(BaseModel):
             if total > 0:
                 return Smooth(tuple((mass / total, *rest) for mass, *rest in kept if mass > 0))
         raise ValueError(f"has no mass between {shown(low)} and {shown(high)}, to which it is truncated")
+
+
+def _must_integrate(law: Law) -> None:
+    """Fail unless floats can tell where the mass of a distribution lies, and integrate it, so that no solve is held up by it.
+
+    Raises
+    ------
+    ValueError
+        In a field's words.
+    """
+    if isinstance(law, PiecewiseLinear):
+        for left, right in itertools.pairwise(law.knots):
+            if not float(left) < float(right):
+                raise ValueError(f"has mass between {shown(left)} and {shown(right)}, which floats do not tell apart")
+        sized(max(map(abs, law.knots)))
+        return
+    low, high = law.end_of_floats
+    middle = law.quantiles(list(_QUARTILES))
+    found = law.cdf(np.array(middle, dtype=float))
+    if not (low < high and np.allclose(found, np.array(_QUARTILES, dtype=float), rtol=0, atol=_TELLING)):
+        ends = ", ".join(f"{float(at):.3g}" for at in middle)
+        raise ValueError(
+            f"has quartiles {ends}, which floats cannot tell apart well enough: move its parameters nearer to 1, or give it as "
+            "cdf"
+        )
+    sized(max(map(abs, law.quantiles(_FAR))))
+    try:
+        law.cells([low, high])
+    except ModelError as error:
+        raise ValueError(str(error)) from error
 
 
 class Part(Distribution):

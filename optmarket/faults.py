@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
@@ -24,6 +25,7 @@ _WANTED = {
     "mapping_type": "a table",
     "model_type": "a table",
     "model_attributes_type": "a table",
+    "dataclass_type": "a table",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -53,7 +55,7 @@ class _Fault:
     details: Mapping[str, Any]
     path: str
     parent: str
-    owner: type[BaseModel] | None
+    owner: type[Any] | None
     known: tuple[str, ...]
     forks: tuple[tuple[str, str], ...]
     wanted: str | None
@@ -206,12 +208,16 @@ def _known_to_any(branches: list[list[_Fault]], stranger: _Fault) -> tuple[str, 
     return tuple(dict.fromkeys(name for fault in rivals for name in fault.known))
 
 
-def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+def fields_of(model: type[Any]) -> dict[str, FieldInfo]:
+    """A model's fields by the names they have in a file; of a dataclass, too."""
+    if issubclass(model, BaseModel):
+        return {field.alias or name: field for name, field in model.model_fields.items()}
+    kinds = get_type_hints(model, include_extras=True)
+    return {field.name: FieldInfo(annotation=kinds[field.name]) for field in dataclasses.fields(model)}
 
 
 def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+    return isinstance(kind, type) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind))
 
 
 def _bare(kind: Any) -> Any:
@@ -261,7 +267,7 @@ def _inside(kind: Any, step: int | str) -> Any:
     return arguments[0]
 
 
-def nested_in(kind: Any) -> list[type[BaseModel]]:
+def nested_in(kind: Any) -> list[type[Any]]:
     """The models a field's type speaks of, each once."""
     kind = _bare(kind)
     if _is_model(kind):

@@ -1,4 +1,4 @@
-"""Text and JSON files: read with one clear error, written whole or not at all."""
+"""Text and JSON files: read with one clear error and in bounded size, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,12 +6,32 @@ import csv
 import io
 import json
 import os
-import tempfile
-from collections.abc import Callable
+import re
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from optmarket.errors import InstanceError
+
+LARGEST = 64 * 2**20  # bytes of a file that is read: far above any market that can be solved, far below what memory holds
+DEEPEST = 64  # levels of nesting in a file; markets, mechanisms and solutions have fewer than ten
+STDOUT = "-"  # in place of a file to write
+ANYWHERE = Path(os.path.abspath(os.sep))  # as a root: any file
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+_STEP = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DEEP_KEY = re.compile(rf"(?:^|[{{,\[])[ \t]*+{_STEP}(?:[ \t]*+\.[ \t]*+{_STEP}){{{DEEPEST},}}", re.MULTILINE)
+
+# Reading ---------------------------------------------------------------------------------------------------------------
 
 
 def read_json(path: str | Path, **options: Any) -> dict[str, Any]:
@@ -20,40 +40,154 @@ def read_json(path: str | Path, **options: Any) -> dict[str, Any]:
     Raises
     ------
     InstanceError
-        If the file is missing, unreadable, not JSON, or not an object.
+        If the file cannot be read, see `read_text`, is not JSON, is not an object, or is nested more than `DEEPEST` levels deep.
     """
     text = read_text(path)
     try:
-        data = json.loads(text, **options)
-    except (ValueError, RecursionError) as error:
+        data = json.loads(text, **{"parse_constant": _no_number, **options})
+    except RecursionError as error:
+        raise InstanceError(f"is nested too deeply; at most {DEEPEST} levels are read", file=str(path)) from error
+    except ValueError as error:
         raise InstanceError(f"is not JSON: {error}", file=str(path)) from error
     if not isinstance(data, dict):
         raise InstanceError("holds no JSON object; a file starts with { and ends with }", file=str(path))
+    must_be_shallow(data, str(path))
     return data
 
 
-def read_text(path: str | Path) -> str:
-    """Read a text file in UTF-8.
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def must_be_shallow(data: dict[str, Any], file: str | None) -> None:
+    """Fail if data of a file are nested more than `DEEPEST` levels deep, which whatever goes through them would pay for.
 
     Raises
     ------
     InstanceError
-        If the file is missing, a directory, unreadable, empty or not text.
+        That names the file.
     """
-    path = Path(path)
+    level: list[Any] = [data]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return
+    raise InstanceError(f"is nested too deeply; at most {DEEPEST} levels are read", file=file)
+
+
+def must_have_short_keys(text: str, file: str | None) -> None:
+    """Fail if a text in TOML has a dotted key of more than `DEEPEST` parts: to parse it takes memory by the square of them.
+
+    Raises
+    ------
+    InstanceError
+        That names the file and the line.
+    """
+    if found := _DEEP_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise InstanceError(f"has a key of more than {DEEPEST} parts", file=file, field=f"line {line}")
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file in UTF-8: a regular file, or a pipe such as the shell makes for ``<(command)``.
+
+    Raises
+    ------
+    InstanceError
+        If the file is missing, a directory, a device or a socket, unreadable, larger than `LARGEST` bytes, empty or not text.
+    """
     try:
-        if path.is_dir():
-            raise InstanceError("is a directory; name a file", file=str(path))
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InstanceError("there is no such file", file=str(path)) from error
+        content = _content(path)
+    except OSError as error:
+        words = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise InstanceError(words, file=str(path)) from error
+    except ValueError as error:  # a name with a null character
+        raise InstanceError(f"cannot be read: {error}", file=str(path)) from error
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InstanceError("is not a text file in UTF-8", file=str(path)) from error
-    except OSError as error:
-        raise InstanceError(f"cannot be read: {error.strerror}", file=str(path)) from error
     if not text.strip():
         raise InstanceError("is empty", file=str(path))
-    return text
+    return io.StringIO(text, newline=None).read()  # lines end with \n, wherever the file was written
+
+
+def _content(path: str | Path) -> bytes:
+    # Looked at before it is opened, as a device may act on that, and once more when it is; a pipe nobody writes to is not
+    # waited for.
+    _must_be_readable(os.stat(path), path)
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+        _must_be_readable(os.fstat(file.fileno()), path)
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(file.fileno(), True)
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise InstanceError(f"is larger than {LARGEST // 2**20} MB; no more is read", file=str(path))
+    return content
+
+
+def _must_be_readable(status: os.stat_result, path: str | Path) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind not in {stat.S_IFREG, stat.S_IFIFO}:
+        raise InstanceError(f"is {_KINDS.get(kind, 'no file')}; name a file", file=str(path))
+
+
+def referenced(folder: str | Path, name: str, root: str | Path | None, *, field: str | None = None) -> Path:
+    """The file that another file refers to, which must be a regular one below a folder, links followed.
+
+    A stranger's instance reads nothing of this machine but what lies beside it.
+
+    Parameters
+    ----------
+    folder : path
+        Of the file that refers to it.
+    name : str
+        As it stands there: relative to the folder, or absolute.
+    root : path, optional
+        The folder below which it must lie; its own, if not given.
+    field : str, optional
+        Where the name stands.
+
+    Raises
+    ------
+    InstanceError
+        If the file lies elsewhere, or is there and no regular file. One that is not there is left to whoever reads it.
+    """
+    allowed = Path(os.path.realpath(folder if root is None else root))
+    try:
+        target = Path(os.path.realpath(Path(folder) / name))
+        outside = not target.is_relative_to(allowed)
+        kind = stat.S_IFREG if outside or not target.exists() else stat.S_IFMT(target.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise InstanceError(f"cannot be read: {error}", file=None if field else name, field=field) from error
+    if outside:
+        raise InstanceError(
+            f"is {name!r}, which lies outside the folder {allowed}; --allow-outside (in Python load's root=) allows it",
+            field=field,
+        )
+    if kind != stat.S_IFREG:
+        raise InstanceError(f"is {name!r}, which is {_KINDS.get(kind, 'no file')}; must be a regular file", field=field)
+    return Path(folder) / name
+
+
+def referenced_in(context: Mapping[str, Any] | None, name: str, *, field: str | None = None) -> Path:
+    """The file that an instance refers to, for a validator of its parameters, whose context holds ``folder`` and ``root``.
+
+    Without a context the parameters are no file's but Python's, whose files may lie anywhere.
+
+    Raises
+    ------
+    InstanceError
+        As `referenced`.
+    """
+    if not context or "folder" not in context:
+        return referenced(Path(), name, ANYWHERE, field=field)
+    return referenced(context["folder"], name, context.get("root"), field=field)
 
 
 def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -92,6 +226,9 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, s
     return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
 
 
+# Writing ---------------------------------------------------------------------------------------------------------------
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8 as `write_through` does."""
     write_through(path, lambda temporary: temporary.write_bytes(text.encode()))
@@ -99,6 +236,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_through(path: str | Path, save: Callable[[Path], object]) -> None:
     """Write a file through a temporary one in the same folder, so that it is never there in part.
+
+    Links are followed: they stay, and what they point to is written. A file that was there keeps its mode and owner; a new one
+    has the mode that the process gives to new files (its umask).
 
     Parameters
     ----------
@@ -109,22 +249,52 @@ def write_through(path: str | Path, save: Callable[[Path], object]) -> None:
     Raises
     ------
     InstanceError
-        If the folder cannot be made or written.
+        If the folder cannot be made or written, or something else than a regular file is there, which is left as it is.
     """
-    path = Path(path)
+    must_take(path)
+    target = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-        os.close(handle)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        before = target.stat() if target.exists() else None
+        # Its name is not made from the target's, which may be as long as names can be.
+        temporary = target.with_name(f".{secrets.token_hex(8)}{Path(path).suffix[:16]}")
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
-            save(Path(temporary))
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            save(temporary)
+            if before is not None:
+                if hasattr(os, "chown") and os.geteuid() == 0:
+                    os.chown(temporary, before.st_uid, before.st_gid)
+                os.chmod(temporary, stat.S_IMODE(before.st_mode))
+            os.replace(temporary, target)
         except BaseException:
             os.unlink(temporary)
             raise
     except OSError as error:
         raise InstanceError(f"cannot be written: {error.strerror}", file=str(path)) from error
+
+
+def must_take(path: str | Path) -> None:
+    """Fail unless a file could be written: a regular one that is there, or a new one; nothing is made.
+
+    Raises
+    ------
+    InstanceError
+        That names the file, or what stands in its way.
+    """
+    status = None
+    try:
+        target = os.path.realpath(path)
+        with suppress(FileNotFoundError, NotADirectoryError):  # of the folders above it, said below
+            status = os.stat(target)
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise InstanceError(f"cannot be written: {words}", file=str(path)) from error
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
+        raise InstanceError(f"is {kind}; only regular files are written, and nothing else is replaced", file=str(path))
+    if status is not None and not os.access(target, os.W_OK):
+        raise InstanceError("may not be written to; it is write-protected", file=str(path))
+    must_be_writable(os.path.dirname(target))
 
 
 def must_be_writable(folder: str | Path) -> None:
@@ -135,6 +305,8 @@ def must_be_writable(folder: str | Path) -> None:
     InstanceError
         That names the folder, or what stands in its way.
     """
+    if str(folder) == STDOUT:
+        raise InstanceError("is stdout, and a folder is wanted; write ./- for a folder of that name", file=STDOUT)
     there = Path(os.path.abspath(folder))
     while not os.path.lexists(there):
         there = there.parent

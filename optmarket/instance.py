@@ -28,7 +28,7 @@ from pydantic import (
 
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.faults import translate
-from optmarket.files import read_text
+from optmarket.files import DEEPEST, must_be_shallow, must_have_short_keys, read_text, referenced
 from optmarket.numbers import PositiveExact, exact, shown, to_one
 from optmarket.solution import FORMAT, Claim
 
@@ -84,6 +84,8 @@ class Instance:
         The certified gap at which to stop, unless another is asked for.
     curve : Curve, optional
         What to vary in it.
+    root : Path, optional
+        The folder below which files it refers to must lie; its own, if not given.
     """
 
     model: str
@@ -99,6 +101,24 @@ class Instance:
     figure: bool = False
     gap: float | None = None
     curve: Curve | None = None
+    root: Path | None = None
+
+    @property
+    def points(self) -> Path | None:
+        """The csv file of points that its curve goes through, if it names one.
+
+        Raises
+        ------
+        InstanceError
+            If that lies outside `root`, or is no regular file.
+        """
+        if self.curve is None or self.curve.points is None:
+            return None
+        try:
+            return referenced(Path(self.file or "").parent, self.curve.points, self.root, field="sweep.points")
+        except InstanceError as error:
+            error.file = error.file or self.file
+            raise
 
 
 _Type = TypeVar("_Type", bound=Any)
@@ -171,7 +191,7 @@ class _Header(BaseModel):
     figure: StrictBool = Field(False, description="true: its figure is among the results that `optmarket reproduce` makes")
 
 
-def read(path: str | Path, params_of: Callable[[str], type[BaseModel]]) -> Instance:
+def read(path: str | Path, params_of: Callable[[str], type[BaseModel]], *, root: str | Path | None = None) -> Instance:
     """Read an instance file.
 
     Parameters
@@ -180,6 +200,8 @@ def read(path: str | Path, params_of: Callable[[str], type[BaseModel]]) -> Insta
         A TOML file.
     params_of : callable
         From a market's name to its pydantic model of parameters; raises ModelError for an unknown name.
+    root : path, optional
+        The folder below which files it refers to must lie, links followed; its own, if not given.
 
     Returns
     -------
@@ -190,13 +212,16 @@ def read(path: str | Path, params_of: Callable[[str], type[BaseModel]]) -> Insta
     InstanceError
         If the file cannot be read, is not TOML, names no known market, or has a field the market does not accept.
     """
-    return parse(read_text(path), params_of, path=path)
+    return parse(read_text(path), params_of, path=path, root=root)
 
 
-def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str | Path = "") -> Instance:
+def parse(
+    text: str, params_of: Callable[[str], type[BaseModel]], *, path: str | Path = "", root: str | Path | None = None
+) -> Instance:
     """Read the text of an instance file; ``path`` gives its name and the folder in which it looks for other files.
 
-    Validators of the parameters find that folder in their context under ``folder``, and may leave a `note`.
+    Validators of the parameters find that folder and ``root`` in their context, see `optmarket.files.referenced_in`, and may
+    say what they have `divided`.
 
     Raises
     ------
@@ -204,10 +229,14 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         As `read`. A validator may also raise an OptmarketError of its own, which gets the file's name if it has none.
     """
     file = str(path) or None
+    must_have_short_keys(text, file)
     try:
         raw = tomllib.loads(text, parse_float=_decimal)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise InstanceError(f"is nested too deeply; at most {DEEPEST} levels are read", file=file) from error
+    except ValueError as error:
         raise InstanceError(f"is not TOML: {error}", file=file) from error
+    must_be_shallow(raw, file)
     try:
         header = _Header.model_validate(raw)
     except ValidationError as error:
@@ -216,7 +245,8 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         model = params_of(header.model)
     except ModelError as error:
         raise InstanceError(error.message, file=file, field="model") from error
-    params, notes = validate(model, header.params, file, Path(path).parent)
+    root = None if root is None else Path(root)
+    params, notes = validate(model, header.params, file, Path(path).parent, root)
     return Instance(
         model=header.model,
         title=header.title,
@@ -230,10 +260,13 @@ def parse(text: str, params_of: Callable[[str], type[BaseModel]], *, path: str |
         sha256=sha256(header.model, params),
         file=file,
         notes=notes,
+        root=root,
     )
 
 
-def validate(model: type[BaseModel], raw: Mapping[str, Any], file: str | None, folder: Path) -> tuple[BaseModel, tuple[str, ...]]:
+def validate(
+    model: type[BaseModel], raw: Mapping[str, Any], file: str | None, folder: Path, root: Path | None = None
+) -> tuple[BaseModel, tuple[str, ...]]:
     """A market's parameters from what stands in a file, and what their validators noticed.
 
     Raises
@@ -243,7 +276,7 @@ def validate(model: type[BaseModel], raw: Mapping[str, Any], file: str | None, f
     """
     missed: dict[str, list[Fraction]] = {}
     try:
-        params = model.model_validate(raw, context={"folder": folder, "missed": missed})
+        params = model.model_validate(raw, context={"folder": folder, "root": root, "missed": missed})
     except ValidationError as error:
         raise translate(error, model, file=file, prefix="params") from error
     except OptmarketError as error:  # a validator that knows the field better than pydantic does

@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from pathlib import Path
 
 from optmarket import cells
+from optmarket.files import referenced
 from optmarket.instance import Instance
 from optmarket.solution import Solution
 from optmarket.workflow import audit, stated
@@ -49,6 +50,7 @@ def row(slug: str, case: Instance, found: Solution, name: str, file: Path) -> di
     InstanceError
         If the file is no mechanism for the instance.
     """
+    file = referenced(file.parent, file.name, case.root)
     judged = audit(case, file)
     claims = [claim for claim in stated(case, file) if claim.quantity == found.objective]
     earned, upper, unit = judged.quantities[found.objective], found.certificate.upper, judged.unit

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
 ONE_TOLERANCE = Fraction(1, 10**9)
+SMALLEST_STAKE, LARGEST_STAKE = Fraction(1, 10**150), Fraction(10**150)
 LONGEST = 3000  # characters of one number: keeps fractions below the 4300 digits Python reads and writes in an integer
 
 _RATIO = re.compile(r"([+-]?[0-9]+)\s*/\s*([0-9]+)")
@@ -141,6 +142,18 @@ def _positive(value: Fraction) -> Fraction:
 Exact = Annotated[Fraction, PlainValidator(exact), PlainSerializer(str, return_type=str)]
 NonnegativeExact = Annotated[Exact, AfterValidator(_nonnegative)]
 PositiveExact = Annotated[Exact, AfterValidator(_positive)]
+
+
+def sized(value: Fraction) -> None:
+    """Fail unless what is at stake, in payoff units, is of a size at which products and sums of payoffs are floats too.
+
+    Raises
+    ------
+    ValueError
+        If it is neither 0 nor within 1e-150 to 1e150. The message continues a sentence that starts with the field's name.
+    """
+    if value and not SMALLEST_STAKE <= abs(value) <= LARGEST_STAKE:
+        raise ValueError(f"is {shown(value)}; must be 0 or in size within 1e-150 to 1e150: choose another unit")
 
 
 def to_one(values: Sequence[Fraction], what: str) -> tuple[list[Fraction], Fraction]:

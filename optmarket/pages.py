@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -16,9 +16,11 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from optmarket.consistency import UNCHECKED
 from optmarket.instance import Instance, canonical
 from optmarket.numbers import exact
 from optmarket.solution import DEFAULT_GAP, Audit, Claim, Solution, Status
+from optmarket.text import visible
 
 DIGITS = 6
 VALUE_DIGITS = 9
@@ -41,7 +43,7 @@ _GAINS = {
 # What commands print ---------------------------------------------------------------------------------------------------
 
 
-def solution(found: Solution, width: int) -> Group:
+def solution(found: Solution, width: int, saved: Sequence[str] | None = None) -> Group:
     """A solution: what it is worth, its tables, the claims about it, its audit, and how it was found.
 
     Parameters
@@ -49,8 +51,11 @@ def solution(found: Solution, width: int) -> Group:
     found : Solution
     width : int
         Of the page, in characters; numbers are never cut to fit it.
+    saved : sequence of str, optional
+        Of a solution read from a file: in what it contradicts itself, if it does.
     """
-    parts: list[RenderableType] = [_head(found.title, _status(found), width), _quantities(found)]
+    status = "contradicts itself" if saved else _status(found)
+    parts: list[RenderableType] = [_head(found.title, status, width), _quantities(found)]
     for place, (name, table) in enumerate(found.tables.items()):
         parts += [Text(), *_table(name, table, FIRST_ROWS if place == 0 else LATER_ROWS, width, _noise(found.audit))]
     if found.claims:
@@ -62,9 +67,13 @@ def solution(found: Solution, width: int) -> Group:
     ending.add_row(Text("audit", style="bold"), _audit_line(found))
     for note in found.notes:
         ending.add_row(Text("note", style="bold"), plain(note))
+    for words in saved or ():
+        ending.add_row(Text("wrong", style="bold red"), Text(visible(words), style="bold red", overflow="fold"))
+    if saved is not None:
+        ending.add_row(Text("saved", style="bold"), plain(UNCHECKED))
     parts += [Text(), ending]
     if run := _run(found.run):
-        parts.append(Text(run, style="dim"))
+        parts.append(Text(visible(run), style="dim"))
     return Group(*parts)
 
 
@@ -74,8 +83,8 @@ def audit(title: str, found: Audit, width: int) -> Group:
     for name, value in found.quantities.items():
         numbers.add_row(plain(name), number(value, zero=_noise(found)))
     for position, (name, value) in enumerate(found.violations.items()):
-        numbers.add_row("" if position else "violations", Text(f"{name.replace('-', ' ')} {_gain(value, zero=_noise(found))}"))
-    notes = [Text(f"note: {note}") for note in found.notes]
+        numbers.add_row("" if position else "violations", plain(f"{name.replace('-', ' ')} {_gain(value, zero=_noise(found))}"))
+    notes = [plain(f"note: {note}") for note in found.notes]
     return Group(_head(title, "", width), numbers, verdict(found), *notes)
 
 
@@ -100,7 +109,7 @@ def verdict(found: Audit) -> Text:
         elif found.exceeds(name):
             others.append(f"{name.replace('-', ' ')} {_gain(value)}")
     said = ", ".join([f"a type gains {gains[0]}", *gains[1:], *others] if gains else others)
-    return Text(f"does not hold: {said} (payoff units; the tolerance is {found.tolerance})", style="bold red")
+    return Text(visible(f"does not hold: {said} (payoff units; the tolerance is {found.tolerance})"), style="bold red")
 
 
 def outcome(claim: Claim, found: Solution) -> str:
@@ -144,8 +153,8 @@ def listing(rows: Iterable[tuple[str, ...]]) -> Table:
 
 
 def plain(text: str) -> Text:
-    """Text as it is: no markup read in it, and nothing that would steer a terminal or break the line."""
-    return Text("".join(letter if letter.isprintable() else " " for letter in text), overflow="fold")
+    """Text as it is: no markup read in it, and what would steer a terminal or break the line written out."""
+    return Text(visible(text), overflow="fold")
 
 
 def number(value: Real | float, digits: int = DIGITS, *, zero: float = 0.0) -> str:
@@ -221,9 +230,10 @@ def _head(title: str, status: str, width: int) -> Table:
 def _status(found: Solution) -> str:
     if found.status is not Status.OPTIMAL:
         return str(found.status)
+    best = "optimal for the grid" if found.instance.get("grid") else "optimal"
     if found.exact is not None:
-        return "optimal, proved exactly"
-    return "optimal, proved" if _proved(found) else f"stopped at a gap of {number(found.certificate.gap, 2)}"
+        return f"{best}, proved exactly"
+    return f"{best}, proved" if _proved(found) else f"stopped at a gap of {number(found.certificate.gap, 2)}"
 
 
 def _proved(found: Solution) -> bool:
@@ -237,7 +247,9 @@ def _noise(found: Audit) -> float:
 def _quantities(found: Solution) -> Table:
     table = _grid(3)
     table.columns[0].no_wrap = True
-    table.add_row(Text(found.objective, style="bold"), Text(number(found.value, VALUE_DIGITS), style="bold"), _interval(found))
+    table.add_row(
+        Text(visible(found.objective), style="bold"), Text(number(found.value, VALUE_DIGITS), style="bold"), _interval(found)
+    )
     for name, value in found.quantities.items():
         if name != found.objective:
             table.add_row(plain(name), number(value, zero=_noise(found.audit)), "")
@@ -312,11 +324,11 @@ def _origin(claim: Claim) -> str:
 def _audit_line(found: Solution) -> Text:
     zero = _noise(found.audit)
     violations = [f"{name.replace('-', ' ')} {_gain(value, zero=zero)}" for name, value in found.audit.violations.items()]
-    line = Text("   ".join(violations) or "nothing that could be violated")
+    line = Text(visible("   ".join(violations)) or "nothing that could be violated")
     if not found.audit.good:
         line.append(f"   NOT MET: above the tolerance of {found.audit.tolerance}", style="bold red")
     for words in found.contradictions:
-        line.append(f"   NOT MET: {words}", style="bold red")
+        line.append(f"   NOT MET: {visible(words)}", style="bold red")
     return line
 
 
@@ -336,7 +348,7 @@ def _run(run: Mapping[str, Any]) -> str:
 
 
 def _table(name: str, table: pd.DataFrame, limit: int, width: int, zero: float) -> list[RenderableType]:
-    heading = Text(name, style="bold")
+    heading = Text(visible(name), style="bold")
     if table.empty:
         return [heading, Text("  nothing is sold" if name == "menu" else "  none")]
     shown = table.head(limit)

@@ -56,6 +56,12 @@ def style() -> Iterator[None]:
         yield
 
 
+def files(stem: str | Path) -> tuple[Path, Path]:
+    """What `save` writes."""
+    png, svg = (Path(f"{stem}{ending}") for ending in _METADATA)
+    return png, svg
+
+
 def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     """Write a figure to ``<stem>.png`` and ``<stem>.svg``, each whole or not at all, the same bytes for the same figure.
 
@@ -75,7 +81,7 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     InstanceError
         If a file cannot be written.
     """
-    png, svg = (Path(f"{stem}{ending}") for ending in _METADATA)
+    png, svg = files(stem)
     with style():
         for path in (png, svg):
             write_through(path, partial(figure.savefig, format=path.suffix[1:], metadata=_METADATA[path.suffix]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -15,11 +16,14 @@ import numpy as np
 
 from optmarket.certificate import Basis, Proof, Vertex, prove, tableau_row, vertex
 from optmarket.errors import ModelError, SolverError
-from optmarket.highs import LpResult, Session, as_floats
+from optmarket.highs import LpResult, Session, as_floats, solve
 from optmarket.program import IntArray, LinearProgram, NumberArray, Rows
 from optmarket.solution import Options, Status
 
 REFINEMENTS = 50
+CLOSE = 1e-8  # relative gap that floats reach where stakes are of one order
+FREELY = 150  # rows and columns of a program that exact arithmetic solves in no time
+AT_MOST = 600  # and in some seconds
 PIVOTS = 20_000  # of the simplex method in rationals
 LARGEST_FIRST = 1000  # pivots by largest violation, before the rule of least index that cannot cycle
 
@@ -39,7 +43,7 @@ def solve_exactly(program: LinearProgram, result: LpResult | None, seconds: floa
     result : LpResult or None
         Of `solve` on it, if there is one.
     seconds : float, optional
-        Time limit, looked at between refinements and pivots.
+        Time limit, looked at in every step of elimination.
 
     Returns
     -------
@@ -55,25 +59,71 @@ def solve_exactly(program: LinearProgram, result: LpResult | None, seconds: floa
         raise ModelError("only a program of Fractions can be proved exactly; build it with exact numbers")
     rows = Rows.join([*program.rows.values(), *(family.seed() for family in program.families.values())])
     deadline = math.inf if seconds is None else time.perf_counter() + seconds
+
+    def check() -> None:
+        if time.perf_counter() > deadline:
+            raise TimeoutError
+
     basis = None
     if result is not None:
         rows, basis = result.rows, result.basis
     try:
         if basis is not None:
             try:
-                return _magnified(program, rows, basis, deadline)
+                return _magnified(program, rows, basis, check)
             except SolverError:
                 pass  # the solver does not get there: the method below does without it
-        return _pivoted(program, rows, basis, deadline)
+        return _pivoted(program, rows, basis, check)
     except TimeoutError:
         return Status.TIME_LIMIT
     except KeyboardInterrupt:
         return Status.INTERRUPTED
 
 
-def _check(deadline: float) -> None:
-    if time.perf_counter() > deadline:
-        raise TimeoutError
+def is_worthwhile(options: Options, gap: float, result: LpResult, program: LinearProgram, close: float = CLOSE) -> bool:
+    """Whether exact arithmetic should go on where floats ended: they left a gap, and the program is small enough.
+
+    Parameters
+    ----------
+    options : Options
+    gap : float
+        Relative, of the bounds that floats gave.
+    result : LpResult
+    program : LinearProgram
+    close : float
+        A gap at which even a tiny program is left alone.
+    """
+    size = len(result.rows) + program.columns
+    return (gap > options.wanted and size <= AT_MOST) or (gap > close and options.gap is None and size <= FREELY)
+
+
+def solve_anew(program: LinearProgram, seconds: float | None = None) -> Proof | Status:
+    """The exact optimum of a program of Fractions, whatever the solver makes of it.
+
+    Parameters
+    ----------
+    program : LinearProgram
+        Of Fractions; every variable in a finite box.
+    seconds : float, optional
+        Time limit.
+
+    Returns
+    -------
+    Proof or Status
+        ``time limit`` or ``interrupted`` if that came first, ``failed`` if the program is too large for exact arithmetic.
+    """
+    start = time.perf_counter()
+    try:
+        result = solve(program, Options(time_limit=seconds))
+    except SolverError:
+        result = LpResult.of_failure(program)
+    if result.status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
+        return result.status
+    left = None if seconds is None else max(seconds - (time.perf_counter() - start), 0.0)
+    try:
+        return solve_exactly(program, result, left)
+    except SolverError:  # too large: what floats have found stands
+        return Status.FAILED
 
 
 def _failing(program: LinearProgram, found: Vertex) -> Rows:
@@ -85,13 +135,12 @@ def _with_rows(basis: Basis, more: Rows) -> Basis:
     return Basis(basis.columns, np.concatenate([basis.rows, np.zeros(len(more), dtype=np.int64)]))
 
 
-def _magnified(program: LinearProgram, rows: Rows, basis: Basis, deadline: float) -> Proof:
+def _magnified(program: LinearProgram, rows: Rows, basis: Basis, check: Callable[[], None]) -> Proof:
     for _ in range(REFINEMENTS):
-        found = vertex(program, rows, basis)
+        found = vertex(program, rows, basis, check)
         failing = _failing(program, found)
         if not (found.infeasible or found.unpriced or len(failing)):
             return prove(program, rows, found)
-        _check(deadline)
         rows, basis = Rows.join([rows, failing]), _with_rows(basis, failing)
         basis = _refined(program, rows, found, basis)
     raise SolverError(f"no basis was found exactly optimal in {REFINEMENTS} refinements; the program may be too large for it")
@@ -100,7 +149,7 @@ def _magnified(program: LinearProgram, rows: Rows, basis: Basis, deadline: float
 # The dual simplex method in rationals ------------------------------------------------------------------------------------
 
 
-def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, deadline: float) -> Proof:
+def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, check: Callable[[], None]) -> Proof:
     """The exact optimum by the bounded dual simplex method.
 
     Every variable has a box, and so every row's activity: any basis is made dual feasible by moving what is not basic to its
@@ -111,18 +160,17 @@ def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, deadline: 
         raise SolverError("has a variable without finite bounds, for which there is no exact proof by pivoting")
     if basis is not None:
         try:
-            vertex(program, rows, basis)
+            vertex(program, rows, basis, check)
         except SolverError:
             basis = None
     if basis is None:
         basis = Basis(np.full(program.columns, -1), np.zeros(len(rows), dtype=np.int64))
     boxed = _boxed(program, rows)
     for pivots in range(PIVOTS):
-        _check(deadline)
-        found = vertex(program, boxed, basis)
+        found = vertex(program, boxed, basis, check)
         placed = _dual_feasible(program, basis, found)
         if placed is not basis:
-            basis, found = placed, vertex(program, boxed, placed)
+            basis, found = placed, vertex(program, boxed, placed, check)
         leaving = _leaving(program, boxed, basis, found, by_index=pivots >= LARGEST_FIRST)
         if leaving is None:
             failing = _failing(program, found)
@@ -131,7 +179,7 @@ def _pivoted(program: LinearProgram, rows: Rows, basis: Basis | None, deadline: 
             rows, boxed = Rows.join([rows, failing]), Rows.join([boxed, _boxed(program, failing)])
             basis = _with_rows(basis, failing)
         else:
-            basis = _exchanged(program, boxed, basis, found, *leaving)
+            basis = _exchanged(program, boxed, basis, found, *leaving, check)
     raise SolverError(f"no basis was found exactly optimal in {PIVOTS:,} pivots; the program may be too large for it")
 
 
@@ -174,7 +222,9 @@ def _leaving(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, *,
     return which, -1 if below[which] > 0 else 1
 
 
-def _exchanged(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, which: int, side: int) -> Basis:
+def _exchanged(
+    program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, which: int, side: int, check: Callable[[], None]
+) -> Basis:
     """The basis after one exchange: `which` leaves for its bound, and of what can bring it there the cheapest enters.
 
     Raises
@@ -183,7 +233,7 @@ def _exchanged(program: LinearProgram, rows: Rows, basis: Basis, found: Vertex, 
         If nothing can: the program is infeasible.
     """
     columns = program.columns
-    change = tableau_row(rows, basis, which, columns)
+    change = tableau_row(rows, basis, which, columns, check)
     sides = np.concatenate([basis.columns, basis.rows])
     # at its lower bound a variable can rise, at its upper fall; the one that leaves must rise if it leaves for its lower bound
     helps = -side * -sides * np.sign(change).astype(np.int64) > 0

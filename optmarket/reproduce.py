@@ -13,7 +13,7 @@ import pandas as pd
 
 from optmarket import cells, curves, mechanisms, pages, plots, registry
 from optmarket.errors import InstanceError, OptmarketError, SolverError
-from optmarket.files import must_be_writable, read_text, write_text
+from optmarket.files import must_be_writable, must_take, read_text, write_text
 from optmarket.instance import Instance
 from optmarket.settings import in_words
 from optmarket.solution import Claim, Solution, Status
@@ -99,6 +99,7 @@ def reproduce(
     *,
     instances: str | Path = "instances",
     out: str | Path = "results",
+    root: str | Path | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Reproduction:
     """Solve all instances again and write what is claimed of them beside what was found.
@@ -117,6 +118,8 @@ def reproduce(
         The folder that holds a folder of instances for each market.
     out : path
         The folder to write into.
+    root : path, optional
+        The folder below which files that instances refer to must lie; each instance's own, if not given.
     progress : callable, optional
         Called with a line for each instance, when it is done.
 
@@ -146,14 +149,14 @@ def reproduce(
         of_market: list[Row] = []
         for path in paths:
             slug = path.relative_to(instances).with_suffix("").as_posix()
-            results[slug] = result = _solved(path)
+            results[slug] = result = _solved(path, root)
             of_market += rows(slug, result)
             tell(f"{slug}: {_in_short(result)}")
             if isinstance(result, OptmarketError):
                 errors.append(result)
                 continue
             failures += [f"{slug}: {words}" for words in _failures(result)]
-            case = load(path)
+            case = load(path, root=root)
             if case.figure:
                 drawn += plots.save(result.plot(), out / "figures" / slug)
             for name, file in mechanisms.beside(path).items():
@@ -312,17 +315,16 @@ def _must_take(out: Path, targets: Sequence[Path]) -> None:
     """Fail unless the files could be written into a folder, before anything is solved for them."""
     must_be_writable(out)
     for target in targets:
-        if target.is_dir():
-            raise InstanceError("is a directory; a table goes into a file of that name", file=str(target))
+        must_take(target)
 
 
 # Solving ---------------------------------------------------------------------------------------------------------------
 
 
-def _solved(path: Path) -> Solution | OptmarketError:
+def _solved(path: Path, root: str | Path | None) -> Solution | OptmarketError:
     """The solution, or what went wrong, which is no reason to leave out the other instances."""
     try:
-        found = solve(path)
+        found = solve(load(path, root=root))
     except OptmarketError as error:
         error.file = error.file or str(path)
         return error

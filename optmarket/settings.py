@@ -17,6 +17,7 @@ from optmarket.instance import Instance, sha256, validate
 from optmarket.numbers import exact, shown
 
 MOST_POINTS = 100_000
+LONGEST_PATH = 1000  # characters of a path to a number
 _HOW = "write PARAM=START:STOP:STEP, such as types[0].value=0:2:0.25"
 
 
@@ -182,7 +183,7 @@ def vary(case: Instance, settings: Mapping[str, Fraction]) -> Instance:
         holder[last] = value.numerator if value.denominator == 1 else str(value)
     words = in_words(settings)
     try:
-        params, notes = validate(type(case.params), raw, case.file, Path(case.file or "").parent)
+        params, notes = validate(type(case.params), raw, case.file, Path(case.file or "").parent, case.root)
     except OptmarketError as error:
         error.message += f" (at {words})"
         raise
@@ -217,6 +218,10 @@ def find(case: Instance, path: str) -> str:
         If there is no such parameter, or it is not a number; the nearest is said.
     """
     path = path.strip().removeprefix("params.")
+    if len(path) > LONGEST_PATH:
+        raise InstanceError(
+            f"is a path of {len(path):,} characters; at most {LONGEST_PATH} are read", file=case.file, field="set"
+        )
     here: Any = _raw(case)
     gone = ""
     steps = _steps(path)
@@ -272,15 +277,16 @@ def _range(case: Instance, path: str, text: str) -> tuple[Fraction, ...]:
     if len(given) == 1:
         return (given[0],)
     if len(given) != 3:
-        raise fault(f"is {text}; {_HOW}")
+        raise fault(f"is {shown(text)}; {_HOW}")
     start, stop, step = given
     if step == 0:
-        raise fault(f"is {text}, with steps of 0; {_HOW}")
+        raise fault(f"is {shown(text)}, with steps of 0; {_HOW}")
     steps = (stop - start) / step
     if steps < 0:
         raise fault(f"is {text}, an empty range: steps of {shown(step)} from {shown(start)} never come to {shown(stop)}")
     if steps >= MOST_POINTS:
-        raise fault(f"is {text}, {math.floor(steps) + 1:,} values; at most {MOST_POINTS:,} are swept")
+        count = f"{math.floor(steps) + 1:,}" if steps < 10**15 else "countless"
+        raise fault(f"is {shown(text)}, {count} values; at most {MOST_POINTS:,} are swept")
     return tuple(start + k * step for k in range(math.floor(steps) + 1))
 
 

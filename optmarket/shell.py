@@ -11,11 +11,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from optmarket import terminal
+from optmarket import startup, terminal
 from optmarket.errors import InstanceError, OptmarketError, SolverError
+from optmarket.files import ANYWHERE
+from optmarket.instance import Instance
 from optmarket.solution import Solution, Status
+from optmarket.workflow import load
 
-GOOD, UNMET, BAD_INPUT, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
+GOOD, UNMET, BAD_INPUT, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, startup.INTERRUPTED
 
 Files = Annotated[list[Path], typer.Argument(metavar="INSTANCE", help="Instance files (TOML).", show_default=False)]
 File = Annotated[Path, typer.Argument(metavar="INSTANCE", help="An instance file (TOML).", show_default=False)]
@@ -26,8 +29,8 @@ Method = Annotated[
 Gap = Annotated[
     float | None,
     typer.Option(
-        help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the upper bound or "
-        "the payoff scale, whichever is larger. Default: go on to the solver's tolerances.",
+        help="Stop when the certified gap is at most this, above 0: upper less lower bound, relative to the larger of the two. "
+        "Default: go on to the solver's tolerances.",
     ),
 ]
 TimeLimit = Annotated[
@@ -38,6 +41,13 @@ Threads = Annotated[int, typer.Option(help="Threads the solver may use, at least
 Exact = Annotated[
     bool, typer.Option("--exact", help="Prove the optimum in rational arithmetic; for small programs. Default: in floats.")
 ]
+Outside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        help="Let instances refer to any file of this machine. Default: to files in or below their own folder only.",
+    ),
+]
 Form = Annotated[Literal["csv", "md", "tex"], typer.Option("--format", help="csv, markdown, or LaTeX with booktabs.")]
 Quantities = Annotated[
     list[str] | None,
@@ -47,6 +57,11 @@ Quantities = Annotated[
         help="A quantity to show beside the objective and its bounds; may be repeated. Default: all there are.",
     ),
 ]
+
+
+def loaded(file: Path, outside: bool) -> Instance:
+    """An instance; its files may lie anywhere if that is allowed."""
+    return load(file, root=ANYWHERE if outside else None)
 
 
 def check_options(gap: float | None, time_limit: float | None, threads: int) -> None:
@@ -62,6 +77,7 @@ def attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> 
     """Run, and say what went wrong in one line; the exit code."""
     name = None if file is None else str(file)
     try:
+        startup.ready()
         return run()
     except SolverError as error:
         return complain(error, as_json, NO_ANSWER)
@@ -72,6 +88,20 @@ def attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> 
         return complain(SolverError("needs more memory than there is", file=name), as_json, NO_ANSWER)
     except KeyboardInterrupt:
         return complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
+    except Exception as error:
+        if not _comes_of_ctrl_c(error):
+            raise
+        return complain(OptmarketError("interrupted", file=name), as_json, INTERRUPTED)
+
+
+def _comes_of_ctrl_c(error: BaseException) -> bool:
+    """Whether an error is what a library, in C, made of Ctrl-C."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def each(files: list[Path], run: Callable[[Path], int], as_json: bool) -> int:
@@ -93,5 +123,5 @@ def code_of(found: Solution) -> int:
 
 
 def complain(error: OptmarketError, as_json: bool, code: int) -> int:
-    terminal.say(json.dumps({"error": error.as_dict()}) if as_json else f"error: {error}")
+    terminal.complain(json.dumps({"error": error.as_dict()}) if as_json else f"error: {error}")
     return code

@@ -9,11 +9,12 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 
 import numpy as np
+import scipy.stats
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy.special import betainc, betaincc, betaincinv, betaln
 
 from optmarket.distributions import Distribution, Grid, discretised
-from optmarket.laws import Law
+from optmarket.laws import Law, Smooth
 from optmarket.numbers import PositiveExact, exact, to_one
 from optmarket.program import FloatArray
 
@@ -84,18 +85,21 @@ class Dirichlet(BaseModel):
     @cached_property
     def law(self) -> Law:
         """The distribution of the first probability."""
-        parts = [{"weight": weight, **_share(parameters)} for weight, parameters in self.components]
+        if self.states > 2:
+            return Smooth(tuple((float(weight), *_share(parameters)) for weight, parameters in self.components))
+        parts = [{"weight": weight, "dist": "beta", "a": a, "b": b} for weight, (a, b) in self.components]
         return Distribution.model_validate({"mixture": parts}).law
 
 
 @lru_cache(maxsize=32)
 def sticks(parameters: Point) -> tuple[Law, ...]:
     """Of a Dirichlet distribution: each probability's share of what those before it leave; the shares are independent."""
-    return tuple(Distribution.model_validate(_share(parameters[k:])).law for k in range(len(parameters) - 1))
+    return tuple(Smooth(((1.0, *_share(parameters[k:])),)) for k in range(len(parameters) - 1))
 
 
-def _share(parameters: Point) -> dict[str, Any]:
-    return {"dist": "beta", "a": parameters[0], "b": sum(parameters[1:])}
+def _share(parameters: Point) -> tuple[Any, Fraction, Fraction]:
+    """The first probability's distribution and its ends. That its mass may lie within a float's rounding of 1 does no harm."""
+    return scipy.stats.beta(float(parameters[0]), float(sum(parameters[1:]))), Fraction(0), Fraction(1)
 
 
 # Types -----------------------------------------------------------------------------------------------------------------

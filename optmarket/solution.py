@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import pandas as pd
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from optmarket.errors import InstanceError, ModelError
+from optmarket.faults import translate
 from optmarket.files import read_json, write_text
+from optmarket.numbers import exact, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_FILED = ConfigDict(extra="forbid", allow_inf_nan=False)  # for reading one from a file
 
 VERSION = version("optmarket")
 FORMAT = 1
 DEFAULT_GAP = 1e-6
 AUDIT_TOLERANCE = 1e-7
+ZERO = 1e-15  # of the payoff scale: bounds that small, stated to meet, are 0 but for the payoffs' rounding
 
 
 def relative_gap(lower: float, upper: float, rounding: float = 0.0) -> float:
@@ -143,6 +159,8 @@ class BlockReport:
     ``rows`` listed, ``binding`` among them, ``worst`` violation over the whole block (rows not listed included).
     """
 
+    __pydantic_config__ = _FILED
+
     rows: int
     binding: int
     worst: float
@@ -154,6 +172,8 @@ class Certificate:
 
     ``gap`` is their `relative_gap`: relative to the value itself, whatever the payoffs at stake.
     """
+
+    __pydantic_config__ = _FILED
 
     lower: float
     upper: float
@@ -170,6 +190,8 @@ class Audit:
     nothing of another's. ``unit`` is the market's payoff scale, to which violations compare where there is no ``relative``.
     ``notes`` say in words what is not judged.
     """
+
+    __pydantic_config__ = _FILED
 
     quantities: Mapping[str, float]
     violations: Mapping[str, float]
@@ -234,6 +256,8 @@ class Claim:
         Whether the claim behaves as its verdict says; none while it is open.
     """
 
+    __pydantic_config__ = _FILED
+
     quantity: str
     value: str
     relation: str = "eq"
@@ -275,8 +299,8 @@ class Answer:
 class Solution:
     """A solved instance. Tables are DataFrames, also as attributes: ``solution.menu`` is ``solution.tables["menu"]``.
 
-    ``instance`` names what was solved: ``slug``, ``sha256``, and ``set`` where parameters were given other values than the
-    file's, as fractions by path.
+    ``instance`` names what was solved: ``slug``, ``sha256``, ``set`` where parameters were given other values than the file's,
+    as fractions by path, and ``grid`` where finitely many types stand for a continuum: the value is then the grid's.
     """
 
     instance: Mapping[str, Any]
@@ -405,34 +429,38 @@ class Solution:
         """
         if "items" in data or "experiments" in data:
             raise InstanceError("is a mechanism, not a solution; judge it with `optmarket audit`", file=file)
-        if data.get("format") != FORMAT:
-            raise InstanceError(f"is {data.get('format')!r}; this version reads format {FORMAT}", file=file, field="format")
+        if not {"status", "certificate", "audit"} & data.keys():
+            raise InstanceError("is not a solution file, as `optmarket solve --out` writes them", file=file)
         try:
-            certificate, audit = data["certificate"], data["audit"]
-            return cls(
-                instance=_named(data["instance"]),
-                model=data["model"],
-                title=data.get("title", ""),
-                status=Status(data["status"]),
-                objective=data["objective"],
-                value=float(data["value"]),
-                quantities={name: float(value) for name, value in data["quantities"].items()},
-                certificate=Certificate(
-                    float(certificate["lower"]),
-                    float(certificate["upper"]),
-                    float(certificate["gap"]),
-                    {name: BlockReport(**block) for name, block in certificate["blocks"].items()},
-                ),
-                audit=Audit(**audit),
-                claims=tuple(Claim(**claim) for claim in data["claims"]),
-                mechanism=data["mechanism"],
-                tables={name: _table_from_dict(table) for name, table in data["tables"].items()},
-                exact=Fraction(data["exact"]) if "exact" in data else None,
-                notes=tuple(data.get("notes", ())),
-                run=data.get("run", {}),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-            raise InstanceError(f"is not a solution file: {type(error).__name__} {error}", file=file) from error
+            # as JSON, in which alone pydantic is strict about numbers and lenient about how a list is held
+            read = _File.model_validate_json(json.dumps(data), strict=True)
+        except (TypeError, RecursionError) as error:
+            raise InstanceError(f"is not a solution file: {error}", file=file) from error
+        except ValidationError as error:
+            raise translate(error, _File, file=file, prefix="") from error
+        for place, named in (("quantities", read.quantities), ("audit.quantities", read.audit.quantities)):
+            if read.objective not in named:
+                raise InstanceError(f"has no {shown(read.objective)}, which is the objective", file=file, field=place)
+        lower, upper, gap = read.certificate.lower, read.certificate.upper, read.certificate.gap
+        # What is stored may be measured by something else than the value; only that both bounds are 0 but for rounding is kept.
+        rounding = ZERO * read.audit.unit if gap == 0 else 0.0
+        return cls(
+            instance=read.instance.model_dump(exclude_defaults=True),
+            model=read.model,
+            title=read.title,
+            status=Status(read.status),
+            objective=read.objective,
+            value=read.value,
+            quantities=read.quantities,
+            certificate=replace(read.certificate, gap=relative_gap(lower, upper, rounding)),
+            audit=read.audit,
+            claims=tuple(read.claims),
+            mechanism=read.mechanism,
+            tables={name: pd.DataFrame(table.data, columns=table.columns) for name, table in read.tables.items()},
+            exact=read.exact,
+            notes=tuple(read.notes),
+            run=read.run.model_dump(exclude_unset=True),
+        )
 
     @classmethod
     def read(cls, path: str | Path) -> Solution:
@@ -450,15 +478,136 @@ class Solution:
         write_text(path, self.to_json(indent=1) + "\n")
 
 
-def _named(data: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {path: str(Fraction(value)) for path, value in data.get("set", {}).items()}
-    return {**data, "slug": str(data["slug"]), "sha256": str(data["sha256"]), **({"set": settings} if settings else {})}
-
-
 def _table_to_dict(table: pd.DataFrame) -> dict[str, Any]:
     split = table.to_dict(orient="split")
     return {"columns": split["columns"], "data": split["data"]}
 
 
-def _table_from_dict(data: Mapping[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame(data["data"], columns=data["columns"])
+# The file ---------------------------------------------------------------------------------------------------------------
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value != FORMAT:
+        raise ValueError(f"is {shown(value)}; this version reads format {FORMAT}")
+    return value
+
+
+def _written(value: object) -> str:
+    """A number as text, of no more digits than can be read."""
+    exact(value)
+    return str(value)
+
+
+def _fraction(value: object) -> Fraction:
+    if not isinstance(value, str) or not _FRACTION.fullmatch(value):
+        raise ValueError(f'is {shown(value)}; must be a fraction such as "1/3"')
+    return Fraction(value)
+
+
+def _has_a_unit(audit: Audit) -> Audit:
+    if audit.unit <= 0:
+        raise ValueError(f"has a unit of {shown(audit.unit)}; must be above 0")
+    return audit
+
+
+def _can_be_decided(claim: Claim) -> Claim:
+    exact(claim.value)
+    for name, value, known in (("relation", claim.relation, _RELATIONS), ("verdict", claim.verdict, _VERDICTS)):
+        if value not in known:
+            raise ValueError(f"has the {name} {shown(value)}; must be {', '.join(word for word in known if word)}")
+    if claim.tolerance is not None and claim.tolerance < 0:
+        raise ValueError(f"has a tolerance of {shown(claim.tolerance)}; must be at least 0")
+    return claim
+
+
+def _finite(value: object) -> object:
+    """Free-form content of a file, in which all numbers are finite, so that it can be written again."""
+    level = [value]
+    while level:
+        if not all(math.isfinite(one) for one in level if isinstance(one, float)):
+            raise ValueError("holds a number that does not fit a double")
+        containers = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list)))
+        level = [inner for container in containers for inner in container]
+    return value
+
+
+def _cell(value: object) -> object:
+    if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError(f"is {shown(value)}; must be text or a finite number")
+
+
+_RELATIONS = ("eq", "lower", "upper")
+_VERDICTS = (None, "holds", "condition", "wrong", "misprint")
+_FRACTION = re.compile(r"-?[0-9]{1,4300}(/0*[1-9][0-9]{0,4299})?")  # as many digits as Python reads and writes
+_Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+class _Named(BaseModel):
+    """What was solved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slug: _Text
+    sha256: _Text
+    set: dict[str, Annotated[str, PlainValidator(_written)]] = {}
+
+
+class _Table(BaseModel):
+    """A table by rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: list[Annotated[str, Field(strict=True)]]
+    data: list[list[Annotated[Any, PlainValidator(_cell)]]]
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Self:
+        for row in self.data:
+            if len(row) != len(self.columns):
+                raise ValueError(f"has a row of {len(row)} entries and {len(self.columns)} columns")
+        return self
+
+
+class _Run(BaseModel):
+    """How it was found: what is shown or compared is of the right kind, the rest as it comes."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    optmarket: str | None = None
+    method: str | None = None
+    seconds: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+    rounds: _Count | None = None
+    rows: _Count | None = None
+    columns: _Count | None = None
+    asked: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _is_finite(self) -> Self:
+        _finite([self.asked, self.model_extra])
+        return self
+
+
+class _File(BaseModel):
+    """A solution file, judged as strictly as an instance."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Annotated[int, PlainValidator(_whole)]
+    instance: _Named
+    model: _Text
+    title: str = ""
+    status: Literal["optimal", "gap not reached", "time limit", "interrupted", "infeasible", "unbounded", "failed"]
+    objective: _Text
+    value: _Number
+    quantities: dict[str, _Number]
+    certificate: Certificate
+    audit: Annotated[Audit, AfterValidator(_has_a_unit)]
+    claims: list[Annotated[Claim, AfterValidator(_can_be_decided)]]
+    mechanism: Annotated[dict[str, Any], AfterValidator(_finite)]
+    tables: dict[str, _Table]
+    exact: Annotated[Fraction, PlainValidator(_fraction)] | None = None
+    notes: list[Annotated[str, Field(strict=True)]] = []
+    run: _Run = _Run()

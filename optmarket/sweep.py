@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -10,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 from optmarket import registry
-from optmarket.errors import InstanceError, ModelError, OptmarketError
+from optmarket.consistency import held_against_itself
+from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.files import must_be_writable
 from optmarket.instance import Instance
 from optmarket.plots import label, style
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 Settings = dict[str, Fraction]
 Point = tuple[int, Solution | OptmarketError]
+LONGEST_NAME = 120  # bytes; file systems take about 255
 NAME = 16  # characters of the content's name in a point's file name
 LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"), ("-", "x"), ("--", "v"), ("-.", "+"), (":", "*"))
 MOST_MARKED = 60
@@ -76,7 +80,7 @@ class Sweep:
     @property
     def name(self) -> str:
         """What its files are called: by the axes' names."""
-        return "by-" + "-".join(re.sub(r"\W+", "-", axis.name).strip("-") for axis in self.axes)
+        return name_of(self.axes)
 
     def table(self, quantities: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a point, as `optmarket.tables` gives it but for instance and market; a failed one has settings and status.
@@ -243,6 +247,8 @@ def sweep(
     InstanceError
         If a setting names no number of the instance or the market does not accept a point, found before anything is solved;
         or the folder cannot be written.
+    SolverError
+        If a process that solves points was killed. The points that were finished are kept.
     KeyboardInterrupt
         On Ctrl-C. The points that were finished are kept.
     """
@@ -250,14 +256,9 @@ def sweep(
     if not isinstance(jobs, int) or jobs < 1:
         raise InstanceError(f"is {jobs!r}; must be a whole number, at least 1", field="jobs")
     curve = None if settings or points is not None else case.curve
-    if curve is not None:
-        settings = curve.set or ()
-        points = None if curve.points is None else Path(case.file or "").parent / curve.points
     options = Options(method, case.gap if gap is None else gap, time_limit, threads, exact)
     check_method(case, method)
-    if points is not None and settings:
-        raise InstanceError("is given beside ranges of parameters; give one or the other", field="points")
-    varied = axes(case, settings) if points is None else (listed(case, points, registry.get(case.model).units),)
+    varied = varied_in(case, settings, points)
     steps = list(grid(varied))
     names = _checked(case, varied, steps)
     folder = None if out is None else Path(out) / case.slug / "points"
@@ -291,6 +292,27 @@ def sweep(
     )
 
 
+def varied_in(case: Instance, settings: Sequence[str] = (), points: str | Path | None = None) -> tuple[Axis, ...]:
+    """What a sweep varies: the settings or points given as to `sweep`, or what the instance asks for.
+
+    Raises
+    ------
+    InstanceError
+        As `sweep`, before anything is solved.
+    """
+    if points is not None and settings:
+        raise InstanceError("is given beside ranges of parameters; give one or the other", field="points")
+    if not settings and points is None and case.curve is not None:
+        settings, points = case.curve.set or (), case.points
+    return axes(case, settings) if points is None else (listed(case, points, registry.get(case.model).units),)
+
+
+def name_of(varied: Sequence[Axis]) -> str:
+    """What the files of a sweep are called: by the axes' names, cut where no file could be called so."""
+    whole = "by-" + "-".join(re.sub(r"\W+", "-", axis.name).strip("-") for axis in varied)
+    return whole if len(whole.encode()) <= LONGEST_NAME else f"by-{hashlib.sha256(whole.encode()).hexdigest()[:NAME]}"
+
+
 def _checked(case: Instance, varied: Sequence[Axis], steps: Sequence[Settings]) -> list[str]:
     """The names of all points, so that one the market does not accept is told before the first is solved."""
     names = []
@@ -319,11 +341,19 @@ def _solved(
         answers = parallel(tasks)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed")  # after Ctrl-C they have to go
-        yield from answers
+        try:
+            yield from answers
+        except BrokenExecutor as error:
+            words = "a process that solved points was killed, as the system does when memory runs out; fewer --jobs take less"
+            raise SolverError(words, file=case.file) from error
 
 
 def _leave_with(starter: int) -> None:
-    """End this process with the one that started it: if that was killed, it would wait forever to hand over its result."""
+    """In a process of a sweep: show no warnings, and end with the process that started it.
+
+    If that one was killed, this one would wait forever to hand over its result.
+    """
+    warnings.filterwarnings("ignore", append=True)
 
     def watch() -> None:
         while os.getppid() == starter:
@@ -369,7 +399,8 @@ def _kept(
         except InstanceError:
             refused["cannot be read"] = refused.get("cannot be read", 0) + 1
             continue
-        why = _unlike(kept, name, options)
+        kept, wrong = held_against_itself(kept)
+        why = "contradicts itself" if wrong else _unlike(kept, name, options)
         if why:
             refused[why] = refused.get(why, 0) + 1
             continue

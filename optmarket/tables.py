@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
@@ -16,8 +15,10 @@ from typing import Any
 import pandas as pd
 
 from optmarket import registry
+from optmarket.consistency import held_against_itself
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.solution import Solution
+from optmarket.text import csv_cell, latex_cell, markdown_cell
 
 DIGITS = 6
 GAP_DIGITS = 2
@@ -31,6 +32,7 @@ def tables(
     *,
     quantities: Sequence[str] | None = None,
     skipped: Callable[[OptmarketError], object] | None = None,
+    doubted: Callable[[OptmarketError], object] | None = None,
 ) -> pd.DataFrame:
     """Collect solutions into one table.
 
@@ -42,6 +44,9 @@ def tables(
         Which quantities to show beside the objective and its bounds; all that any of the solutions has, if not given.
     skipped : callable, optional
         Called with what is wrong with each ``.json`` file in a folder that is no solution; warns, if not given.
+    doubted : callable, optional
+        Called with what each solution file says that cannot all be true; warns, if not given. Its status in the table is
+        ``contradicts itself``.
 
     Returns
     -------
@@ -58,13 +63,14 @@ def tables(
         If a solution is of a market that is not there.
     """
     given = [sources] if isinstance(sources, (Solution, str, Path)) else list(sources)
-    found = sorted(_read(given, skipped or _warn), key=_order)
+    read = sorted(_read(given, skipped or _warn, doubted or _warn_of_doubts), key=lambda one: _order(one[0]))
+    found = [solution for solution, _ in read]
     if quantities is not None:
         known = sorted({name for solution in found for name in solution.quantities})
         for name in quantities:
             if name not in known:
                 raise InstanceError(f"there is no quantity {name!r} in these solutions; there are {', '.join(known)}")
-    rows = [_row(solution, quantities) for solution in found]
+    rows = [_row(solution, status, quantities) for solution, status in read]
     columns = _columns(found, quantities)
     frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
     for column in columns:
@@ -107,18 +113,26 @@ def _warn(error: OptmarketError) -> None:
     warnings.warn(f"skipped {error}", stacklevel=4)
 
 
-def _read(sources: Iterable[Solution | str | Path], skipped: Callable[[OptmarketError], object]) -> list[Solution]:
-    """The solutions, each file once however often it is named."""
-    found: list[Solution] = []
+def _warn_of_doubts(error: OptmarketError) -> None:
+    warnings.warn(str(error), stacklevel=5)
+
+
+def _read(
+    sources: Iterable[Solution | str | Path],
+    skipped: Callable[[OptmarketError], object],
+    doubted: Callable[[OptmarketError], object],
+) -> list[tuple[Solution, str]]:
+    """The solutions and what to call their status, each file once however often it is named."""
+    found: list[tuple[Solution, str]] = []
     seen: set[Path] = set()
     for source in sources:
         if isinstance(source, Solution):
-            found.append(source)
+            found.append((source, str(source.status)))
             continue
         folder = Path(source)
         if not folder.is_dir():
             if folder.resolve() not in seen:
-                found.append(_solution(folder))
+                found.append(_solution(folder, doubted))
                 seen.add(folder.resolve())
             continue
         files = [file for file in sorted(folder.rglob("*.json")) if file.is_file() and not file.name.startswith(".")]
@@ -126,7 +140,7 @@ def _read(sources: Iterable[Solution | str | Path], skipped: Callable[[Optmarket
             if file.resolve() in seen:
                 continue
             try:
-                found.append(_solution(file))
+                found.append(_solution(file, doubted))
                 seen.add(file.resolve())
             except OptmarketError as error:
                 skipped(error)
@@ -139,14 +153,16 @@ def _read(sources: Iterable[Solution | str | Path], skipped: Callable[[Optmarket
     return found
 
 
-def _solution(file: Path) -> Solution:
-    found = Solution.read(file)
+def _solution(file: Path, doubted: Callable[[OptmarketError], object]) -> tuple[Solution, str]:
+    found, wrong = held_against_itself(Solution.read(file))
     try:
         registry.get(found.model)
     except OptmarketError as error:
         error.file = str(file)
         raise
-    return found
+    if wrong:
+        doubted(InstanceError(f"contradicts itself: {'; '.join(wrong)}", file=str(file)))
+    return found, "contradicts itself" if wrong else str(found.status)
 
 
 def _order(found: Solution) -> tuple[str, str, list[tuple[str, Fraction]], str, float]:
@@ -159,13 +175,13 @@ def headed(found: Solution, name: str, quantity: str | None = None) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
-def _row(found: Solution, quantities: Sequence[str] | None) -> dict[str, Any]:
+def _row(found: Solution, status: str, quantities: Sequence[str] | None) -> dict[str, Any]:
     bounds = found.certificate
     row: dict[str, Any] = {
         "instance": found.instance["slug"],
         **{path: float(value) for path, value in found.settings.items()},
         "model": found.model,
-        "status": str(found.status),
+        "status": status,
         "objective": found.objective,
         headed(found, found.objective): float(found.value),
         headed(found, "lower", found.objective): float(bounds.lower),
@@ -241,15 +257,12 @@ def _digits(value: float | Fraction, digits: int, rounding: str) -> str:
 
 def _csv(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
+    csv.writer(stream, lineterminator="\n").writerows([csv_cell(text) for text in row] for row in [columns, *rows])
     return stream.getvalue()
 
 
 def _markdown(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
-    def escaped(text: str) -> str:
-        return re.sub(r"([\\`*_<>|~&#])|(?<=\])(?=\()", r"\\\1", _one_line(text))
-
-    cells = [[escaped(text) or "-" for text in row] for row in [columns, *rows]]
+    cells = [[markdown_cell(text) or "-" for text in row] for row in [columns, *rows]]
     widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(columns))]
     rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
     lines = [cells[0], rule, *cells[1:]]
@@ -258,10 +271,10 @@ def _markdown(columns: list[str], numeric: list[bool], rows: list[list[str]]) ->
 
 def _latex(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> str:
     body = [
-        [_latex_number(text) if right else _latex_text(text) or "--" for text, right in zip(row, numeric, strict=True)]
+        [_latex_number(text) if right else latex_cell(text) or "--" for text, right in zip(row, numeric, strict=True)]
         for row in rows
     ]
-    cells = [[_latex_text(column) for column in columns], *body]
+    cells = [[latex_cell(column) for column in columns], *body]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
     head, *lines = [f"  {' & '.join(_padded(row, widths, numeric))} \\\\\n" for row in cells]
     return "".join(
@@ -278,32 +291,11 @@ def _latex(columns: list[str], numeric: list[bool], rows: list[list[str]]) -> st
     )
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",  # behind a line's end it would open an argument
-    "]": "{]}",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-}
-
-
-def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
-
-
 def _latex_number(text: str) -> str:
     mantissa, _, power = text.partition("e")
     if power:
         return rf"${mantissa}\times10^{{{int(power)}}}$"
     return f"${text}$" if text.startswith("-") else text or "--"
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _padded(row: list[str], widths: list[int], numeric: list[bool]) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -23,11 +25,13 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from optmarket import pages
+from optmarket.errors import InstanceError
 from optmarket.solution import Progress
 
 CLOSED_PIPE = 141
 WIDTH = 120  # of the page where there is no terminal
 NARROWEST = 40
+_lost: list[TextIO] = []
 
 
 def silence_libraries() -> None:
@@ -42,8 +46,9 @@ def silence_libraries() -> None:
 def show(what: RenderableType) -> None:
     """A page to stdout, with colours only where it is a terminal."""
     terminal = sys.stdout.isatty()
+    page = io.StringIO()
     console = Console(
-        file=sys.stdout,
+        file=page,
         width=width_of(sys.stdout),
         color_system="auto" if terminal else None,
         force_terminal=terminal,
@@ -51,9 +56,8 @@ def show(what: RenderableType) -> None:
         highlight=False,
         emoji=False,
     )
-    with console.capture() as capture:
-        console.print(what)
-    write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+    console.print(what)
+    write("".join(line.rstrip() + "\n" for line in page.getvalue().split("\n")[:-1]))
 
 
 def width_of(stream: Any) -> int:
@@ -67,18 +71,60 @@ def write_json(content: dict[str, Any]) -> None:
 
 
 def write(text: str) -> None:
-    """To stdout at once; if nobody reads on, leave quietly with the code shells give for that."""
+    """To stdout at once; if nobody reads on, leave quietly with the code shells give for that.
+
+    Raises
+    ------
+    InstanceError
+        If it cannot be written: closed, or no room on the device.
+    """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else closing it at exit fails once more
+        give_up(sys.stdout)
         raise SystemExit(CLOSED_PIPE) from None
+    except OSError as error:
+        give_up(sys.stdout)
+        raise InstanceError(in_words(error), file="stdout") from error
 
 
-def say(text: str) -> None:
-    """One line to stderr."""
-    print(pages.plain(text).plain, file=sys.stderr, flush=True)
+def say(text: str) -> bool:
+    """One line to stderr, lost if that cannot be written to; whether it was written."""
+    return _line(sys.stderr, text)
+
+
+def complain(text: str) -> None:
+    """One line on what went wrong: to stderr, or to stdout if that is the only stream left."""
+    if not say(text):
+        _line(sys.stdout, text)  # if that fails too, the exit code has to say it
+
+
+def _line(stream: TextIO, text: str) -> bool:
+    if any(stream is lost for lost in _lost):
+        return False
+    try:
+        stream.write(f"{pages.plain(text).plain}\n")
+        stream.flush()
+    except OSError:
+        give_up(stream)
+        return False
+    return True
+
+
+def give_up(stream: TextIO) -> None:
+    """Write no more to a stream that cannot be written to; what it still holds goes nowhere, else closing it fails once more."""
+    _lost.append(stream)
+    with suppress(OSError, ValueError):  # a stream without a file has nothing to be closed
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, stream.fileno())
+        os.close(sink)
+        stream.flush()
+
+
+def in_words(error: OSError) -> str:
+    """Why a stream cannot be written to."""
+    return "is closed" if error.errno == errno.EBADF else f"cannot be written: {error.strerror or error}"
 
 
 @contextmanager

@@ -35,17 +35,26 @@ PROVED = frozenset({"analytic", "exact", "proved"})
 _MECHANISM_HEADER = {"format", "model", "title", "instance", "source", "stated"}
 
 
-def load(path: str | Path) -> Instance:
+def load(path: str | Path, *, root: str | Path | None = None) -> Instance:
     """Read and validate an instance file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+    root : path, optional
+        The folder below which files it refers to must lie, links followed: a stranger's instance reads nothing else of this
+        machine. Its own folder, if not given; "/" allows any file.
 
     Raises
     ------
     InstanceError
         With file, field and what would be right.
     """
-    case = instances.read(path, lambda name: registry.get(name).params)
+    case = instances.read(path, lambda name: registry.get(name).params, root=root)
     for k, claim in enumerate(case.expect):
         _must_report(case, claim.quantity, f"expect[{k}].quantity")
+    _ = case.points  # refused now rather than when they are swept
     for k, name in enumerate(case.curve.quantities if case.curve else ()):
         _must_report(case, name, f"sweep.quantities[{k}]")
     return case
@@ -109,6 +118,7 @@ def solve(
             "slug": case.slug,
             "sha256": case.sha256,
             **({"set": {path: str(value) for path, value in case.settings.items()}} if case.settings else {}),
+            **({"grid": True} if getattr(case.params, "stands_for_continuum", False) else {}),
         },
         model=case.model,
         title=case.title,

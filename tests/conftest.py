@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import optmarket as om
 from optmarket import cli
 from optmarket.solution import Solution
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 @cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction as F
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -119,11 +121,15 @@ def test_what_is_refused() -> None:
         market.audit(given, {"experiments": [], "payments": []})
 
 
-def test_time_runs_out() -> None:
+def test_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that strides ahead with every look at it, so that it ends in the second round, of how many cells ever."""
+    strides = itertools.count(0.0, 1000.0)
+    monkeypatch.setattr(beliefs, "time", SimpleNamespace(perf_counter=lambda: next(strides)))
     given = params([{"count": 2, "belief": UNIFORM}], 2)
-    answer = market.solve(given, Options(gap=1e-6, time_limit=0.5))
+    answer = market.solve(given, Options(gap=1e-6, time_limit=5500))
     assert answer.status is Status.TIME_LIMIT
     assert 2.0 <= answer.certificate.lower <= 2.1438 <= answer.certificate.upper
+    assert "for 8 cells" in answer.notes[0]
 
 
 @pytest.mark.parametrize("law", [{"dist": "beta", "a": 20, "b": 180}, {"dist": "beta", "a": 300, "b": 900}], ids=str)

@@ -307,6 +307,17 @@ def test_stopped_early_the_bounds_still_hold(ic: str) -> None:
     assert judged.quantities["revenue"] == pytest.approx(answer.certificate.lower, abs=1e-12)
 
 
+@pytest.mark.parametrize("ic", BOTH)
+def test_the_point_of_a_solve_stopped_before_its_first_step_is_a_mechanism(ic: str) -> None:
+    given = on_a_line(6, 2, ic)
+    linear = general.build(given)
+    found = general.read(given, linear, np.zeros(linear.columns))
+    for experiment in found.experiments:
+        assert (experiment >= 0).all()
+        np.testing.assert_allclose(experiment.sum(axis=-1), 1.0, atol=1e-15)
+    assert general.surely(given, found) <= 0  # nobody follows it: it counts for nothing, and is never a number by accident
+
+
 # Mechanisms judged ----------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import graphlib
 import importlib
+import importlib.metadata
+import itertools
 import os
 import re
 import shutil
@@ -17,6 +19,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import optmarket
 
@@ -27,12 +31,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 # A module may import from its own row and the rows above it, and nowhere in a circle.
 LAYERS = (
-    {"errors"},
+    {"errors", "startup", "text"},
     {"numbers"},
     {"faults", "files", "program"},
     {"laws"},
     {"distributions", "maxima"},
-    {"simplex"},
+    {"largest_share", "simplex"},
     {"solution"},
     {"instance", "template"},
     {"separation", "settings"},
@@ -40,6 +44,7 @@ LAYERS = (
     {"export", "refinement"},
     {"registry"},
     {"workflow"},
+    {"consistency"},
     {"pages", "tables"},
     {"cells", "sweep"},
     {"curves", "mechanisms"},
@@ -53,7 +58,18 @@ LAYERS = (
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # What runs markets; a market that imported it would run itself.
-ABOVE_MARKETS = {"workflow", "sweep", "curves", "mechanisms", "reproduce", "__init__", "cli_many", "cli", "__main__"}
+ABOVE_MARKETS = {
+    "workflow",
+    "consistency",
+    "sweep",
+    "curves",
+    "mechanisms",
+    "reproduce",
+    "__init__",
+    "cli_many",
+    "cli",
+    "__main__",
+}
 
 
 # --- what is shipped ---
@@ -295,11 +311,109 @@ def requirement_names(lines: Iterable[str]) -> set[str]:
     return {re.split(r"[^\w-]", line, maxsplit=1)[0] for line in lines}
 
 
+EXTRAS = PROJECT["optional-dependencies"]
+DECLARED = [
+    Requirement(line) for line in [*PROJECT["dependencies"], *itertools.chain(*EXTRAS.values())] if "optmarket[" not in line
+]
+
+
+def pinned() -> dict[str, str]:
+    """The versions in constraints.txt, each name in the form that does not depend on how it is spelt."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if not line.startswith("#")]
+    found = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    assert len(found) == len(lines), "a name stands there twice"
+    return found
+
+
+def closure(wanted: Iterable[Requirement]) -> set[str]:
+    """What they need here, and what that needs, as far as it is installed."""
+    found: set[str] = set()
+    left = [(one.name, one.extras) for one in wanted]
+    while left:
+        name, extras = left.pop()
+        if canonicalize_name(name) in found:
+            continue
+        found.add(canonicalize_name(name))
+        try:
+            needs = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for one in map(Requirement, needs):
+            if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in ["", *extras]):
+                left.append((one.name, one.extras))
+    return found
+
+
+def test_every_declared_dependency_is_pinned_within_its_bounds() -> None:
+    there = pinned()
+    assert [str(one) for one in DECLARED if there.get(canonicalize_name(one.name)) not in one.specifier] == []
+
+
+def test_what_the_dependencies_need_is_pinned_too_and_nothing_else() -> None:
+    there = pinned()
+    missing = []  # of the checks, which are not needed to run this
+    for one in DECLARED:
+        try:
+            version = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(one.name)
+            continue
+        if version != there[canonicalize_name(one.name)]:
+            pytest.skip(f"{one.name} is not here in the version of constraints.txt, and may need other packages")
+    needed = closure(DECLARED)
+    assert needed - there.keys() == set(), "needed, but not pinned"
+    if not missing:
+        assert there.keys() - needed == set(), "pinned, but needed by nothing"
+
+
+def test_dependencies_that_break_things_have_an_upper_bound() -> None:
+    bounded = {one.name for one in DECLARED if any(part.operator == "<" for part in one.specifier)}
+    assert bounded >= {"highspy", "cvxpy", "pandas", "typer", "pydantic"}
+    reasons = [line for line in (ROOT / "pyproject.toml").read_text("utf-8").splitlines() if re.match(r'    "\S+,<', line)]
+    assert len(reasons) == len(bounded) and all(re.search(r"# \w+", line) for line in reasons)
+
+
+def test_the_lowest_versions_are_the_lower_bounds() -> None:
+    lines = run(sys.executable, str(ROOT / ".ci" / "lowest.py"), cwd=ROOT).stdout.splitlines()
+    lowest = {name: version for name, version in (line.split("==") for line in lines)}
+    tested = [Requirement(line) for line in [*PROJECT["dependencies"], *EXTRAS["test"]]]
+    assert lowest.keys() == {one.name for one in tested}
+    for one in tested:
+        assert lowest[one.name] in one.specifier
+        assert [part.version for part in one.specifier if part.operator == ">="] == [lowest[one.name]]
+
+
+def test_every_environment_of_ci_but_the_newest_has_its_versions_given() -> None:
+    installs = [line for line in (ROOT / ".ci" / "run").read_text("utf-8").splitlines() if "pip install" in line]
+    free = [line for line in installs if " -c " not in line]
+    assert len(installs) == 4 and len(free) == 1 and free[0].startswith(".venv-newest/")
+
+
 def test_dependencies_are_what_is_imported() -> None:
     outside = {one for targets in GRAPH.values() for one in targets if not one.startswith("optmarket.")}
     imported = outside - sys.stdlib_module_names
     needed = requirement_names(PROJECT["dependencies"])
-    extras = PROJECT["optional-dependencies"]
-    optional = requirement_names(line for extra in extras.keys() - {"test", "dev"} for line in extras[extra])
+    optional = requirement_names(line for extra in EXTRAS.keys() - {"test", "dev"} for line in EXTRAS[extra])
     assert needed - imported == set(), "declared, but imported nowhere"
     assert imported - needed - optional == set(), "imported, but declared nowhere"
+
+
+# --- what tests depend on ---
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("*.py")), ids=lambda path: path.name)
+def test_no_test_reads_a_clock(path: Path) -> None:
+    """What takes how long says how busy the machine is; tests count rounds, rows or calls, and wait for files or processes."""
+    clocks = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "now", "today"}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            assert name not in clocks, f"line {node.lineno} reads a clock"
+            assert name != "Timer", f"line {node.lineno} does something after a time"
+            first = node.args[0] if node.args else None
+            waits = name == "join" and isinstance(first, ast.Constant) and not isinstance(first.value, str)
+            assert not waits, f"line {node.lineno} waits for a time"
+            given = {word.arg: word.value for word in node.keywords}
+            assert "timeout" not in given, f"line {node.lineno} waits for a time"
+            limit = given.get("deadline")
+            assert limit is None or (isinstance(limit, ast.Constant) and limit.value is None), f"line {node.lineno}: a deadline"

@@ -277,10 +277,20 @@ def test_solve_draws_nothing_without_a_folder(run: Callable[..., Done], tmp_path
     assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".json"]
 
 
-def test_a_figure_that_cannot_be_written_does_not_cost_the_answer(run: Callable[..., Done], tmp_path: Path) -> None:
-    run("solve", GALLERY / "two-types.toml", "--out", tmp_path)
-    (solution,) = tmp_path.rglob("*.json")
-    solution.with_suffix(".svg").mkdir()
+def test_a_figure_that_cannot_be_written_is_told_before_anything_is_solved(run: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "selling-information" / "two-types.svg").mkdir(parents=True)
+    line = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot").one_error()
+    assert line.endswith("two-types.svg: is a directory; only regular files are written, and nothing else is replaced")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_figure_that_fails_does_not_cost_the_answer(
+    run: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise om.InstanceError("cannot be written: No space left on device", file="two-types.svg")
+
+    monkeypatch.setattr(plots, "save", full)
     code, out, err = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
     assert code == 2 and "revenue" in out
-    assert ".svg: cannot be written" in err
+    assert "two-types.svg: cannot be written" in err

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.exact_lp import Infeasible, Row, maximise
 
 import optmarket as om
 from optmarket import certificate, highs
@@ -20,14 +21,19 @@ from optmarket.errors import SolverError
 from optmarket.laws import PiecewiseLinear
 from optmarket.maxima import Product, largest
 from optmarket.models import selling_information
+from optmarket.models._competing_buyers_enclosure import bracket
 from optmarket.models._competing_buyers_general import surely
 from optmarket.models._competing_buyers_market import Market as Rivals
 from optmarket.models._competing_buyers_market import Params as RivalParams
+from optmarket.models._competing_buyers_optimum import solve_finite
 from optmarket.models._competing_buyers_tally import Tallied
+from optmarket.models._competing_buyers_virtual import Virtual, rule
 from optmarket.models._selling_information_envelope import ceiling
+from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
-from optmarket.refinement import solve_exactly
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status
+from optmarket.refinement import _magnified, solve_exactly
+from optmarket.separation import BLOCK_BYTES, ROWS_PER_TYPE, worst_pairs
+from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Audit, Options, Status, relative_gap
 
 INF = math.inf
 TREE = Path(__file__).parents[1]
@@ -139,16 +145,80 @@ def test_a_fixed_column_or_row_may_want_either_way(sense: Any, sign: int, side: 
     assert vertex(held, held.rows["rows"], Basis(np.array([0]), np.array([side]))).unpriced == 0
 
 
+def drawn(rng: random.Random, sense: str) -> tuple[LinearProgram, tuple[Any, ...]]:
+    """A boxed program of rows of all kinds, for the package and for the tests' own solver; degenerate ones among them."""
+    columns, rows = rng.randint(1, 6), rng.randint(0, 7)
+    cost = [Fraction(rng.randint(-4, 4), rng.choice([1, 3])) for _ in range(columns)]
+    box = [(Fraction(low), Fraction(low + rng.randint(0, 3))) for low in (rng.randint(-3, 0) for _ in range(columns))]
+    given = []
+    for _ in range(rows):
+        low = rng.randint(-5, 3)
+        ends = rng.choice([(low, INF), (-INF, low + 2), (low, low + rng.choice([0, 2])), (-INF, INF)])
+        given.append(([Fraction(rng.choice([-2, -1, 0, 0, 1, 3]), rng.choice([1, 7])) for _ in range(columns)], *ends))
+    sign = 1 if sense == "max" else -1
+    own = [Row(dict(enumerate(row)), *(e if math.isinf(e) else Fraction(e) for e in ends)) for row, *ends in given]
+    return program(sense, cost, box, given), ([sign * c for c in cost], own, *zip(*box, strict=True))
+
+
+@pytest.mark.parametrize(("sense", "sign"), SENSES)
+def test_exact_pivots_end_at_the_optimum(sense: Any, sign: int) -> None:
+    rng = random.Random(7)
+    ends = []
+    for _ in range(60):
+        made, own = drawn(rng, sense)
+        try:
+            value = sign * maximise(*own).value
+        except Infeasible:
+            with pytest.raises(SolverError, match="infeasible"):
+                solve_exactly(made, None)
+            ends.append(False)
+            continue
+        for result in (None, highs.solve(made)):
+            proof = solve_exactly(made, result)
+            assert not isinstance(proof, Status) and proof.value == value
+        ends.append(True)
+    assert 10 < sum(ends) < 55
+
+
 @pytest.mark.parametrize(("sense", "sign"), SENSES)
 @pytest.mark.parametrize("columns", [[-1, -1], [1, -1], [-1, 1]])
 def test_refinement_goes_on_from_a_feasible_basis_that_is_not_optimal(sense: Any, sign: int, columns: list[int]) -> None:
     # a hair that no float sees decides between the corners: nothing is infeasible, only the reduced costs are wrong
     hair = Fraction(1, 10**30)
     made = program(sense, [sign * hair, sign * 2 * hair], [(0, 1), (0, 1)], [([1, 1], -INF, 2), ([1, -1], -1, 1)])
-    result = highs.solve(made)
-    proof = solve_exactly(made, replace(result, basis=Basis(np.array(columns), np.array([0, 0]))))
-    assert not isinstance(proof, Status)
+    # of refinement alone, without the pivots that finish what it leaves
+    proof = _magnified(made, made.rows["rows"], Basis(np.array(columns), np.array([0, 0])), INF)
     assert (proof.value, proof.x.tolist()) == (sign * 3 * hair, [1, 1])
+
+
+def test_the_floats_around_a_number_are_on_its_two_sides() -> None:
+    for number in (third, 2 * third, Fraction(1, 10), Fraction(3, 10), -third, Fraction(10**17 + 1, 3)):
+        low, high = around(number)
+        assert Fraction(low) < number < Fraction(high) and math.nextafter(low, INF) == high
+    assert around(Fraction(3, 8)) == (0.375, 0.375)
+
+
+# Rows that fail --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("buyers", [1, 2, 3, 7])
+@pytest.mark.parametrize("types", [2, 7])
+def test_the_worst_pairs_are_the_same_in_blocks_of_any_size(types: int, buyers: int) -> None:
+    tolerance, failure = 0.05, np.random.default_rng(5).normal(size=(types, types))
+    failure[np.diag_indices(types)] = 100.0  # what a type thinks of its own item is no failure
+    failure[0] *= 0.1
+    failure[1, 0] = 9.0  # the largest is not in the last block
+    other = np.where(np.eye(types, dtype=bool), -np.inf, failure)
+    expected = {
+        (buyer, int(item))
+        for buyer in range(types)
+        for item in np.argsort(-other[buyer])[:ROWS_PER_TYPE]
+        if other[buyer, item] > tolerance
+    }
+    expected |= {(int(other[:, item].argmax()), item) for item in range(types) if other[:, item].max() > tolerance}
+    buyer, item, largest = worst_pairs(types, lambda block: failure[block].copy(), BLOCK_BYTES // buyers, tolerance)
+    assert set(zip(buyer.tolist(), item.tolist(), strict=True)) == expected
+    assert largest == 9.0
 
 
 # What counts as optimal ------------------------------------------------------------------------------------------------------
@@ -202,9 +272,41 @@ def test_a_stated_value_that_the_audit_does_not_find_is_not_good() -> None:
     solution = om.solve(TREE / "instances" / "selling-information" / "double-deviation.toml")
     assert solution.good
     recomputed = solution.audit.quantities["revenue"]
+    wide = replace(solution.certificate, lower=recomputed / 2, upper=2 * recomputed)  # says nothing against any of these
     for off in (1.1e-7, -1.1e-7, 1e-3, -0.1):
-        assert not replace(solution, value=recomputed + off * solution.audit.unit).good
+        stated = replace(solution, value=recomputed * (1 + off), certificate=wide)
+        assert not stated.good and stated.contradictions[0].startswith("recomputed")
     assert not replace(solution, status=Status.GAP).good
+
+
+def test_a_solution_that_contradicts_itself_is_not_good() -> None:
+    solution = om.solve(TREE / "instances" / "selling-information" / "double-deviation.toml", exact=True)
+    value, bounds = solution.value, solution.certificate
+    assert solution.good and not solution.contradictions and solution.exact is not None
+    off = 2e-7 * value
+    for changed, words in (
+        (replace(solution, certificate=replace(bounds, lower=value + off, upper=value + 2 * off)), "below its own lower bound"),
+        (replace(solution, certificate=replace(bounds, lower=value - 2 * off, upper=value - off)), "above its own upper bound"),
+        (replace(solution, certificate=replace(bounds, lower=value + off, upper=value - off)), "above the upper bound"),
+        (replace(solution, exact=solution.exact * Fraction(10**7 + 2, 10**7)), "outside its own bounds"),
+        (replace(solution, exact=solution.exact * Fraction(10**7 - 2, 10**7)), "outside its own bounds"),
+    ):
+        assert not changed.good
+        assert any(words in said for said in changed.contradictions)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "gap"), [(1e-9, 2e-9, 0.5), (-3.0, -2.0, 1 / 3), (1e9, 1e9 + 1e3, 1e-6), (0.0, 0.0, 0.0)]
+)
+def test_a_gap_is_relative_to_the_value_whatever_its_size(lower: float, upper: float, gap: float) -> None:
+    assert relative_gap(lower, upper) == pytest.approx(gap, rel=1e-5)
+    assert relative_gap(lower, upper, rounding=1e10) == 0.0
+    assert relative_gap(lower, INF) == INF
+
+
+@pytest.mark.parametrize(("violation", "share", "good"), [(1e-9, 2e-7, False), (1e3, 0.9e-7, True)])
+def test_an_audit_measures_each_type_by_its_own_stakes(violation: float, share: float, good: bool) -> None:
+    assert Audit({}, {"misreport": violation}, 1.0, relative={"misreport": share}).good is good
 
 
 # Competing buyers ---------------------------------------------------------------------------------------------------------
@@ -228,6 +330,49 @@ def test_the_largest_gain_is_taken_off_once_for_each_buyer(buyers: int, ic: str)
     assert surely(market, at(0.5 + above)) == pytest.approx(buyers * 0.5, abs=1e-12)
     assert surely(market, at(0.5 + 1.1e-7)) == -INF
     assert 0 < buyers * 0.25 - surely(market, at(0.25)) < 1e-12
+
+
+def of_values(rng: random.Random, buyers: int, ic: str, denominator: int) -> Rivals:
+    """Buyers of a few values each, in fractions."""
+    made = []
+    for _ in range(buyers):
+        weights = [Fraction(rng.randint(1, denominator), denominator) for _ in range(rng.randint(1, 5))]
+        types = [
+            {"weight": str(w / sum(weights)), "value": str(Fraction(rng.randint(1, denominator), denominator))} for w in weights
+        ]
+        made.append({"types": types})
+    first = Fraction(rng.randint(1, 6), 7)
+    given = {"prior": [str(first), str(1 - first)], "externality": rng.choice(["1/3", 0, 2]), "ic": ic, "buyers": made}
+    return Rivals.of(RivalParams.model_validate(given))
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("buyers", [2, 3])
+def test_bounds_by_virtual_values_in_floats_hold_the_exact_optimum(buyers: int, ic: str) -> None:
+    rng = random.Random(buyers)
+    for _ in range(12):
+        # numbers so long that revenue is computed in floats, unless fractions are asked for
+        market = of_values(rng, buyers, ic, 3**200 + rng.randint(1, 10**6))
+        exact, answer = rule(market, exact=True).revenue, solve_finite(market, Options())
+        assert answer.exact is None
+        assert Fraction(answer.certificate.lower) <= exact <= Fraction(answer.certificate.upper)
+        assert answer.certificate.upper == pytest.approx(answer.certificate.lower, rel=1e-9, abs=1e-11)
+
+
+@pytest.mark.parametrize("ic", ["bayesian", "ex-post"])
+@pytest.mark.parametrize("buyers", [2, 3])
+def test_enclosures_of_finitely_many_values_hold_the_exact_optimum(buyers: int, ic: str) -> None:
+    """Where values are few the sums of an enclosure are exact but for rounding, which its ends carry."""
+    rng = random.Random(10 + buyers)
+    for _ in range(12):
+        market = of_values(rng, buyers, ic, 97)
+        exact = rule(market, exact=True).revenue
+        kinds = [Virtual.of(kind).in_floats for kind in market.buyers]
+        assert market.prior is not None
+        level, alpha = float(max(market.prior)), float(market.externality)
+        found = bracket(kinds, [1] * buyers, level, alpha, ex_post=market.ex_post)
+        assert Fraction(found.lower) <= exact <= Fraction(found.upper)
+        assert buyers > 2 or found.upper - found.lower <= 1e-11 * (1 + float(exact))
 
 
 # Continua of types ---------------------------------------------------------------------------------------------------------
@@ -290,6 +435,9 @@ class Flat:
 
     def cdf(self, x: Any) -> Any:
         return np.where(np.asarray(x) >= 1, 1.0, 0.0)
+
+    def sf(self, x: Any) -> Any:
+        return 1.0 - self.cdf(x)
 
 
 def test_a_maximum_found_in_floats_carries_their_rounding() -> None:

@@ -147,7 +147,7 @@ def test_the_sum_is_at_least_what_any_menu_earns_on_any_pieces(belief: Any, valu
     pieces, sums = relaxation._first(), []
     for _ in range(4):
         sums.append(relaxation._weigh(pieces))
-        pieces, _ = relaxation._split(pieces, rng.exponential(size=len(pieces)))
+        pieces, _ = relaxation._split(pieces, rng.exponential(size=len(pieces)), 10.0 ** rng.uniform(-2, 2, (2, len(pieces))))
     for items in (1, 1, 2, 5, 12):
         experiment, price = random_menu(rng, items, known.mean)
         least, _ = revenue_between(known, experiment, price, 1e-5 * unit)

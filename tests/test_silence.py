@@ -32,9 +32,20 @@ def test_importing_writes_nothing(tmp_path: Path) -> None:
     assert streams(tmp_path, "-c", "import optmarket, optmarket.cli") == (b"", b"")
 
 
+SOLVES = """
+import sys
+import optmarket as om
+from optmarket import registry
+
+case = om.load(sys.argv[1])
+for options in ({}, {"exact": True}, {"method": "full"}):
+    assert om.solve(case, **options).good
+registry.get(case.model).program(case.params).to_cvxpy()
+"""
+
+
 def test_solving_in_python_writes_nothing(tmp_path: Path) -> None:
-    solve_all_ways = f"import optmarket as om; [om.solve({str(CASE)!r}, exact=exact) for exact in (False, True)]"
-    assert streams(tmp_path, "-c", solve_all_ways) == (b"", b"")
+    assert streams(tmp_path, "-c", SOLVES, CASE) == (b"", b"")
 
 
 @pytest.mark.parametrize("extra", [[], ["--exact"], ["--method", "full"]])
@@ -60,12 +71,18 @@ def test_what_libraries_log_is_not_shown(tmp_path: Path) -> None:
     assert err.decode() == "".join(f"wrote {path}\n" for path in written)
 
 
+WARNS = "import warnings; from optmarket import cli; code = cli.main(); warnings.warn('of a library'); raise SystemExit(code)"
+
+
 def test_what_libraries_warn_of_is_not_shown_unless_asked_for(tmp_path: Path) -> None:
-    """matplotlib warns of letters that its font has not."""
-    case = tmp_path / "case.toml"
-    case.write_text(CASE.read_text("utf-8").replace("Two types", "两种类型"), encoding="utf-8")
-    command = ["-m", "optmarket", "solve", case, "--json", "--plot", "--out", "results"]
-    _, err = streams(tmp_path, *command)
-    assert {line.split()[0] for line in err.decode().splitlines()} == {"wrote"}
-    _, err = streams(tmp_path, "-W", "default", *command)
-    assert "UserWarning" in err.decode()
+    shown, err = streams(tmp_path, "-c", WARNS, "--version")
+    assert (shown.startswith(b"optmarket "), err) == (True, b"")
+    again, err = streams(tmp_path, "-W", "default", "-c", WARNS, "--version")
+    assert again == shown and b"UserWarning: of a library" in err
+
+
+def test_processes_of_a_sweep_write_nothing(tmp_path: Path) -> None:
+    command = ["-m", "optmarket", "sweep", CASE, "--set", "types.0.value=1:2:1/3", "--jobs", "2"]
+    out, err = streams(tmp_path, *command)
+    assert [line.split(b",")[1] for line in out.splitlines()] == [b"status", *[b"optimal"] * 4]
+    assert {line.split()[0] for line in err.splitlines()} <= {b"wrote"}

@@ -19,7 +19,7 @@ from conftest import Done
 
 import optmarket as om
 from optmarket import registry
-from optmarket.solution import Audit, Certificate, Solution, Status
+from optmarket.solution import Audit, Certificate, Solution, Status, relative_gap
 from optmarket.tables import render
 
 MARKET = "selling-information"
@@ -40,7 +40,7 @@ def solved(slug: str, **changes: Any) -> Solution:
         objective="revenue",
         value=2 / 7,
         quantities={"share-served": 1.0, "revenue": 2 / 7, "surplus": 3e-17},
-        certificate=Certificate(2 / 7 - 1e-12, 2 / 7 + 1e-12, 2e-12),
+        certificate=Certificate(2 / 7 - 1e-12, 2 / 7 + 1e-12, relative_gap(2 / 7 - 1e-12, 2 / 7 + 1e-12)),
         audit=Audit({"revenue": 2 / 7}, {}),
         claims=(),
         mechanism={"items": []},
@@ -141,12 +141,18 @@ def test_files_that_are_no_solutions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("quantities", ["revenue"]), ("quantities", {"revenue": "much"}), ("value", None), ("instance", {})]
+    ("field", "value", "words"),
+    [
+        ("quantities", ["revenue"], "quantities: is a list; must be a table"),
+        ("quantities", {"revenue": "much"}, "quantities.revenue: is 'much'; must be a number"),
+        ("value", None, "value: is null; must be a number"),
+        ("instance", {}, "instance.slug: is missing (and 1 more)"),
+    ],
 )
-def test_a_damaged_solution_is_an_error_and_not_a_crash(tmp_path: Path, field: str, value: Any) -> None:
+def test_a_damaged_solution_is_an_error_and_not_a_crash(tmp_path: Path, field: str, value: Any, words: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(solved("a").to_dict() | {field: value}))
-    with pytest.raises(om.InstanceError, match=r"a\.json: is not a solution file"):
+    with pytest.raises(om.InstanceError, match=re.escape(f"a.json: {words}")):
         om.tables(path)
 
 
@@ -165,7 +171,7 @@ def test_csv_has_six_digits_and_bounds_rounded_outwards() -> None:
     assert cells["instance"] == "a, b"
     assert cells["revenue [payoff units]"] == "0.285714"
     assert (cells["lower [payoff units]"], cells["upper [payoff units]"]) == ("0.285714", "0.285715")
-    assert cells["gap"] == "2.0e-12"
+    assert cells["gap"] == "7.0e-12"
     assert cells["share-served [probability]"] == "1.00000"
     assert cells["surplus [payoff units]"] == "0"
 
@@ -214,7 +220,7 @@ def test_latex_is_escaped_and_set_in_booktabs() -> None:
     escaped = r"{[}a{]}\_50\%\&\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textless{}\textbar{}"
     assert f"  {escaped} & selling-information & optimal & " in text
     assert r"share-served {[}probability{]} \\" in text
-    assert r"$2.0\times10^{-12}$" in text
+    assert r"$7.0\times10^{-12}$" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [8, 8]
 

@@ -243,10 +243,13 @@ def optimum_of(case: Case) -> Fraction:
         return full_information(case.weights, case.joint, case.payoff)
     if case.max_items is not None:
         active = [k for k, weight in enumerate(case.weights) if weight]
-        return max(
-            _assigned([case.weights[k] for k in active], [case.joint[k] for k in active], [case.payoff[k] for k in active], given)
-            for given in itertools.product(range(-1, case.max_items), repeat=len(active))
-        )
+        weights, joint, payoff = ([part[k] for k in active] for part in (case.weights, case.joint, case.payoff))
+        found = full_information(weights, joint, payoff)  # the best of one item
+        for given in itertools.product(range(-1, case.max_items), repeat=len(active)):
+            used = list(dict.fromkeys(item for item in given if item >= 0))
+            if len(used) > 1 and used == list(range(len(used))):  # items by number as they first occur
+                found = max(found, _assigned(weights, joint, payoff, given))
+        return found
     return optimum(case.weights, case.joint, case.payoff)
 
 

@@ -1,0 +1,159 @@
+"""Planes of types with gaps and peaks: bounds against menus of an independent program and brute force, and every way to stop."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse
+from test_selling_information_segments import blocks, mixture, part, table
+
+from optmarket.laws import Law
+from optmarket.models import selling_information as market
+from optmarket.models._selling_information_plane import Plane, revenue_between
+from optmarket.models._selling_information_values import plane_of
+from optmarket.numbers import floats
+from optmarket.program import FloatArray
+from optmarket.solution import Answer, Options, Status
+
+CASES = Path(__file__).parent / "cases"
+
+
+def params(belief: Any, value: Any) -> market.Params:
+    return market.Params.model_validate({"belief": belief, "value": value})
+
+
+# Random markets --------------------------------------------------------------------------------------------------------
+
+
+def random_value(rng: np.random.Generator) -> dict[str, Any]:
+    """A distribution of values, of any size, with gaps, peaks or a tail."""
+    size = power(rng, -6, 6)
+    kind = rng.integers(5)
+    if kind == 0:
+        found, exact = blocks(rng, int(rng.integers(2, 4)), power(rng, -4, -1)), Fraction(str(size))
+        return {
+            "density": [
+                {"from": step["from"] * exact, "to": step["to"] * exact, "height": step["height"] / exact}
+                for step in found["density"]
+            ]
+        }
+    if kind == 1:
+        return {"dist": "lognorm", "s": float(np.round(rng.uniform(0.2, 1.0), 2)), "scale": size}
+    if kind == 2:
+        parts = [
+            {"weight": "1/2", "dist": "norm", "loc": m * size, "scale": 0.02 * size, "truncate": [0, 9 * size]} for m in (1, 3)
+        ]
+        return {"mixture": parts}
+    if kind == 3:
+        return {"dist": "uniform", "loc": size, "scale": size * power(rng, -6, 1)}
+    return {"dist": "beta", "a": 0.5, "b": 2, "scale": size}
+
+
+def power(rng: np.random.Generator, low: float, high: float) -> float:
+    """A random power of ten."""
+    return float(10 ** np.round(rng.uniform(low, high), 2))
+
+
+def random_plane(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Beliefs and values."""
+    rng = np.random.default_rng(seed)
+    kinds = [
+        lambda: blocks(rng, int(rng.integers(2, 5)), power(rng, -4, -1)),
+        lambda: mixture(rng),
+        lambda: part(rng),
+        lambda: table(rng, 20),
+    ]
+    return kinds[seed % 4](), random_value(rng)
+
+
+# An independent discretisation -----------------------------------------------------------------------------------------
+
+
+def quantiles(law: Law, count: int) -> FloatArray:
+    return floats(law.quantiles([Fraction(2 * k + 1, 2 * count) for k in range(count)]))
+
+
+def best_menu(theta: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The optimal menu of equally frequent types, every pair's incentive listed: chances (p, q) and prices."""
+    t, v = (axis.ravel() for axis in np.meshgrid(theta, value / value.mean()))
+    n = len(t)
+    own = np.column_stack([v * t, v * (1 - t), -np.ones(n)])
+    outside = v * np.maximum(t, 1 - t)
+    pair = np.array([(i, j) for i in range(n) for j in range(n) if i != j])
+    rows = np.repeat(np.arange(len(pair)), 6)
+    columns = np.concatenate([3 * pair[:, :1] + np.arange(3), 3 * pair[:, 1:] + np.arange(3)], axis=1).ravel()
+    entries = np.concatenate([-own[pair[:, 0]], own[pair[:, 0]]], axis=1).ravel()
+    truthful = scipy.sparse.csr_matrix((entries, (rows, columns)), shape=(len(pair), 3 * n))
+    rational = scipy.sparse.csr_matrix((-own.ravel(), (np.repeat(np.arange(n), 3), np.arange(3 * n))), shape=(n, 3 * n))
+    limits = np.concatenate([np.zeros(len(pair)), -outside])
+    bounds = [(0, 1), (0, 1), (0, None)] * n
+    found = scipy.optimize.linprog(
+        np.tile([0.0, 0.0, -1.0], n), scipy.sparse.vstack([truthful, rational]), limits, bounds=bounds, method="highs"
+    )
+    assert found.status == 0
+    item = found.x.reshape(-1, 3)
+    return item[:, :2], item[:, 2] * value.mean()
+
+
+def paid(theta: FloatArray, value: FloatArray, chance: FloatArray, price: FloatArray) -> FloatArray:
+    """What each of many types pays, one by one."""
+    gain = np.maximum(theta[:, None] * chance[:, 0], (1 - theta)[:, None] * (1 - chance[:, 1])) + np.maximum(
+        theta[:, None] * (1 - chance[:, 0]), (1 - theta)[:, None] * chance[:, 1]
+    )
+    gain -= np.maximum(theta, 1 - theta)[:, None]
+    best, most = np.zeros((2, len(theta), len(value)))
+    for item in np.argsort(price, kind="stable"):
+        net = np.outer(gain[:, item], value) - price[item]
+        ahead = net > best
+        best, most = np.where(ahead, net, best), np.where(ahead, price[item], most)
+    return most
+
+
+def earned(known: Plane, chance: FloatArray, price: FloatArray, size: int = 400) -> float:
+    """About what a menu earns, on middle quantiles of beliefs and values."""
+    return float(paid(quantiles(known.belief, size), quantiles(known.value, size), chance, price).mean())
+
+
+def items_of(answer: Answer) -> tuple[FloatArray, FloatArray]:
+    items = answer.mechanism["items"]
+    experiment = np.array([item["experiment"] for item in items], dtype=float)
+    return np.column_stack([experiment[:, 0, 0], experiment[:, 1, 1]]), np.array([float(item["price"]) for item in items])
+
+
+def check(seed: int, gap: float, types: int = 7) -> None:
+    """The bracket holds what its own menu and an independent program's earn, full information and the first best."""
+    belief, value = random_plane(seed)
+    market_params = params(belief, value)
+    answer = market.solve(market_params, Options(gap=gap))
+    known, found = plane_of(market_params), answer.quantities
+    lower, upper = answer.certificate.lower, answer.certificate.upper
+    assert 0 < lower <= found["revenue"] * (1 + 1e-8) and found["revenue"] <= upper * (1 + 1e-8)
+    assert answer.status is Status.OPTIMAL, (answer.status, answer.certificate)
+    assert answer.certificate.gap <= gap
+    assert upper <= found["first-best"] * (1 + 1e-10)
+    assert lower >= found["full-information-revenue"] * (1 - gap)
+    assert found["revenue"] >= found["full-information-revenue"] * (1 - 1e-9)
+    assert market.audit(market_params, answer.mechanism).quantities["revenue"] == found["revenue"]
+    # ends of quantiles are no ends of blocks: a little off
+    assert earned(known, *items_of(answer)) >= lower * (1 - 0.05)
+    chance, price = best_menu(quantiles(known.belief, 2 * types), quantiles(known.value, types))
+    experiment = np.stack([np.stack([chance[:, 0], 1 - chance[:, 0]], 1), np.stack([1 - chance[:, 1], chance[:, 1]], 1)], 1)
+    for cut in (1e-4, 1e-2):
+        least, _ = revenue_between(known, experiment, price * (1 - cut), 1e-4 * upper)
+        assert least <= upper
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_brackets_of_random_planes(seed: int) -> None:
+    check(seed, 3e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_brackets_of_60_more_random_planes(seed: int) -> None:
+    check(seed, 1e-2)
