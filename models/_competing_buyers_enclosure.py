@@ -113,14 +113,15 @@ def hull(share: FloatArray, earned: FloatArray, above: float = 0.0) -> Atoms:
     # shares too small for a quotient count as none, and then no fall of T is theirs
     share = np.where(share > VANISHING, share, 0.0)
     wide = share > 0
-    place = np.flatnonzero(wide)
+    place: IntArray = np.flatnonzero(wide)
     # a step without width, that rises, is steeper than all: it becomes one with the step before, or lifts the curve's start
     group = np.cumsum(wide)
-    rise = np.bincount(group, np.where(wide | (earned > 0), earned, 0.0), minlength=len(place) + 1)
+    lifted = np.where(wide | (earned > 0), earned, 0.0)
+    rise = np.asarray(np.bincount(group, lifted, minlength=len(place) + 1), dtype=np.float64)
     below, earned, share = float(rise[0]), rise[1:], share[place]
     # steps become one until slopes fall
     slope = np.clip(earned / share, -HUGE * HUGE, HUGE * HUGE)
-    first = isotonic_regression(slope, weights=share, increasing=False).blocks[:-1]
+    first = np.asarray(isotonic_regression(slope, weights=share, increasing=False).blocks[:-1], dtype=np.int64)
     share, earned = np.add.reduceat(share, first), np.add.reduceat(earned, first)
     return Atoms(np.maximum.accumulate(-earned / share), share, place[first], below, above)
 
