@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from support.exact_lp import Infeasible, Row, maximise
+from support.markets import Case, full_worth, menu_revenue
 
 import optmarket as om
-from optmarket import certificate, highs
+from optmarket import certificate, highs, instance, registry
 from optmarket.certificate import Basis, exact_bound, safe_bound, vertex
 from optmarket.errors import SolverError
 from optmarket.laws import PiecewiseLinear
@@ -29,6 +30,8 @@ from optmarket.models._competing_buyers_optimum import solve_finite
 from optmarket.models._competing_buyers_tally import Tallied
 from optmarket.models._competing_buyers_virtual import Virtual, rule
 from optmarket.models._selling_information_envelope import Posted, ceiling, segment
+from optmarket.models._selling_information_market import Market
+from optmarket.models._selling_information_menu import direct_menu
 from optmarket.numbers import around
 from optmarket.program import LinearProgram, Rows
 from optmarket.refinement import _magnified, _pivoted, solve_exactly
@@ -355,6 +358,43 @@ def test_a_gap_is_relative_to_the_value_whatever_its_size(lower: float, upper: f
 @pytest.mark.parametrize(("violation", "share", "good"), [(1e-9, 2e-7, False), (1e3, 0.9e-7, True)])
 def test_an_audit_measures_each_type_by_its_own_stakes(violation: float, share: float, good: bool) -> None:
     assert Audit({}, {"misreport": violation}, 1.0, relative={"misreport": share}).good is good
+
+
+# One buyer ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("price", ["1/2", "3/8", "3/4"])
+def test_the_lower_end_of_a_menu_is_earned_with_ties_against_the_seller(price: str, exact: bool) -> None:
+    """Full information is worth 1/2 to a third of buyers and 3/8 to the others: at either price some are indifferent."""
+    half, eighths = [[Fraction(1, 2)], [Fraction(1, 2)]], [[Fraction(3, 8)], [Fraction(5, 8)]]
+    pays = [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
+    case = Case("ties", [third, 2 * third], [half, eighths], [pays, pays])
+    market = Market.of(instance.parse(case.toml(), lambda name: registry.get(name).params).params)
+    full = np.array([[[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]], dtype=object)
+    posted = np.array([Fraction(price)], dtype=object)
+    menu, lower = direct_menu(market, *((full, posted) if exact else (full.astype(float), posted.astype(float))))
+    against, in_favour = menu_revenue(case, menu.as_mechanism())
+    assert Fraction(lower) <= against <= in_favour
+    # and hardly less than what it earns with ties for the seller
+    best = {"1/2": Fraction(1, 6), "3/8": Fraction(3, 8), "3/4": Fraction(0)}[price]
+    assert lower == pytest.approx(float(best), rel=1e-8)
+
+
+def test_the_lower_end_of_a_menu_covers_the_rounding_of_what_items_are_worth() -> None:
+    """At a price that is a hair above what full information is worth nobody buys it, though in floats it may seem worth it."""
+    rng = random.Random(3)
+    for k in range(60):
+        states = rng.choice([3, 4])
+        parts = [Fraction(rng.randint(1, 97)) for _ in range(states)]
+        joint = [[part / sum(parts)] for part in parts]
+        pays = [[Fraction(int(a == w)) for a in range(states)] for w in range(states)]
+        case = Case(f"hair {k}", [Fraction(1)], [joint], [pays])
+        market = Market.of(instance.parse(case.toml(), lambda name: registry.get(name).params).params)
+        nearest = float(full_worth(joint, pays))
+        for price in (math.nextafter(nearest, 0), nearest, math.nextafter(nearest, 1)):
+            menu, lower = direct_menu(market, np.eye(states)[None], np.array([price]))
+            assert Fraction(lower) <= menu_revenue(case, menu.as_mechanism())[0]
 
 
 # Competing buyers ---------------------------------------------------------------------------------------------------------
