@@ -23,7 +23,7 @@ from optmarket.laws import Law, PiecewiseLinear
 from optmarket.numbers import exact, floats
 from optmarket.program import FloatArray, IntArray
 
-CELLS = 2**12  # of beliefs, to begin with
+CELLS = 5 * 2**10  # of beliefs, to begin with
 MOST_CELLS = 2**22  # of beliefs, times items: half a gigabyte
 MOST_SUMMED = 2**24  # the same where a sum of them is all there is to keep,
 BLOCK = 2**17  # of so many at once
