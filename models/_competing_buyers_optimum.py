@@ -27,7 +27,8 @@ from optmarket.solution import Answer, Certificate, Options, Status, relative_ga
 
 ROUNDING = 1e-12  # of sums of floats, relative to the payoffs at stake
 READABLE = 10**12
-MOST = 2000  # cells of equal mass, and as many of equal length
+FEW = 100  # cells of equal mass, and as many of equal length, where time is short
+MOST = 5000  # cells
 TINY, TAIL = 1e-18, 1e-11  # mass of a cell that is left out, and of all above the last one's lower end
 RARE = 1e-6  # mass of types whose virtual values are cut below
 CLOSED = 1e-8  # relative gap at which floats will do
@@ -132,7 +133,7 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     """The optimum of a continuum of values by virtual values.
 
     The mechanism is one for all values: the optimal rule for as many cells as it takes to earn the optimum but for 1e-7 of
-    it, or for about 4,000; of three and more buyers about 4,000 for all kinds together. What it earns is computed from the
+    it, or for about 5,000; of three and more buyers about 5,000 for all kinds together. What it earns is computed from the
     mechanism itself, apart from the bounds: it is a bound from below, and an error where it exceeds the one from above.
 
     Parameters
@@ -157,10 +158,12 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     until = None if options.time_limit is None else start + options.time_limit
     closed, loss = max(options.wanted / 1000, enclosure.CLOSED), max(options.wanted / 10, LOSS)
     found = continuum.bounds(params, closed, None if until is None else (start + until) / 2)
-    most = 2 * MOST if len(params.each) == 2 else 2 * MOST // len(params.buyers)
+    most = MOST if len(params.each) == 2 else MOST // len(params.buyers)
     # cells that ought to earn enough, the fewest first; and, if they do not, others by mass and length
     fitting = [nodes for nodes in enclosure.cells_losing(found, loss * found.upper) if max(map(len, nodes)) <= most]
     tried: list[Sequence[FloatArray] | int] = [*fitting, most // 2]
+    if until is not None:  # something first, in little time
+        tried.insert(0, FEW)
     best, stopped = -math.inf, False
     for cut in tried:
         if best > -math.inf and until is not None and time.perf_counter() > until:

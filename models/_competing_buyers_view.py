@@ -13,7 +13,7 @@ import numpy as np
 from optmarket.models._competing_buyers_market import Kind, Market
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray
-from optmarket.solution import AUDIT_TOLERANCE, Audit
+from optmarket.solution import AUDIT_TOLERANCE, Audit, weightless
 
 BLOCK_BYTES = 2**26
 UNITS = {
@@ -230,9 +230,6 @@ def assess(market: Market, mechanism: Judged) -> Audit:
     each = [view.deviations() for view in different]
     names = list(dict.fromkeys(name for found in each for name in found))
     worst, relative = ({name: max(found[name][k] for found in each if name in found) for name in names} for k in (0, 1))
-    notes = []
-    if idle := [gains for view in different if (gains := view.weightless())]:
-        most = {name: max(gains[name][0] for gains in idle) for name in idle[0]}
-        said = ", ".join(f"{name.replace('-', ' ')} {gain:.3g}" for name, gain in most.items())
-        notes.append(f"types of weight 0 are not judged; the most that one gains: {said}")
-    return Audit(quantities(market, views), worst, float(market.scale), relative, tuple(notes))
+    idle = [gains for view in different if (gains := view.weightless())]
+    notes = weightless({name: max(gains[name][0] for gains in idle) for name in idle[0]}) if idle else ()
+    return Audit(quantities(market, views), worst, float(market.scale), relative, notes)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from optmarket.laws import PiecewiseLinear, Smooth
 from optmarket.models._selling_information_plane import Plane
@@ -95,7 +96,9 @@ class Bend:
         length = np.minimum.accumulate((length + GRADUAL * at)[::-1])[::-1] - GRADUAL * at
         length = np.maximum(length, NEAR * high)
         count = np.append(0.0, np.cumsum(2 * np.diff(at) / (length[1:] + length[:-1])))
-        value = np.interp(np.arange(np.ceil(count[-1])), count, at)
+        apart = np.append(True, np.diff(np.floor(16 * count)) > 0)  # points much closer than a step say nothing of it
+        count, at = count[apart], at[apart]
+        value = PchipInterpolator(count, at)(np.arange(np.ceil(count[-1])))
         end = np.geomspace(last, high, STEPS // 2 + 1) if plane.tail else np.array([high])
         return np.unique(np.concatenate([value, end]))
 

@@ -23,8 +23,10 @@ from optmarket.laws import Law, PiecewiseLinear
 from optmarket.numbers import exact, floats
 from optmarket.program import FloatArray, IntArray
 
-CELLS = 2**11  # of beliefs, to begin with
+CELLS = 2**12  # of beliefs, to begin with
 MOST_CELLS = 2**22  # of beliefs, times items: half a gigabyte
+MOST_SUMMED = 2**24  # the same where a sum of them is all there is to keep,
+BLOCK = 2**17  # of so many at once
 SPLIT = 8
 SLIGHT = 1e-10  # a mass of beliefs that need not be told apart
 STEEP = 1 / 512  # of a chance: as much as it may change in a cell,
@@ -356,28 +358,37 @@ def revenue_between(
     price : array, shape (M,)
         At least 0.
     width : float
-        Of the enclosure, wanted; it is wider if `MOST_CELLS` do not suffice.
+        Of the enclosure, wanted; it is wider if `MOST_SUMMED` do not suffice.
     hurry : callable
         Whether to be content with a wider one, of 1e-4 of revenue.
     """
     items, prices, _ = _ordered(experiment, price)
-    edges, most, more = _with_turns(plane, items), MOST_CELLS // len(prices), np.diff(prices)
+    edges, most = _with_turns(plane, items), MOST_SUMMED // len(prices)
     while True:
-        mass = np.diff(plane.below(edges))
-        early, late = _spending_from(worth(edges, items), prices)
-        paid = plane.above(early) @ more
-        lower, upper = mass * (plane.above(late) @ more), mass * paid
+        parts = [_enclosed(plane, items, prices, edges[at : at + BLOCK + 1]) for at in range(0, len(edges) - 1, BLOCK)]
+        lower, upper, highest = (np.concatenate(part) for part in zip(*parts, strict=True))
         unsure = np.maximum(upper - lower, 0.0)
-        pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / max(width, TINY))).astype(np.int64)
+        finest = max(width, ROUNDING * float(upper.sum()), TINY)
+        pieces = np.maximum(1, np.ceil(1.1 * np.sqrt(unsure) * np.sqrt(unsure).sum() / finest)).astype(np.int64)
         near = unsure.sum() <= HURRIED * upper.sum()
         if unsure.sum() <= width or pieces.max() == 1 or 4 * len(edges) > most or (near and hurry()):
             # of what those pay who pay most on average
-            slack = ROUNDING * float(paid.max())
+            slack = ROUNDING * float(highest.max())
             return max(0.0, float(lower.sum()) - slack), float(upper.sum()) + slack
         pieces = np.maximum(1, pieces // -(-pieces.sum() // most))
         first = np.repeat(np.cumsum(pieces) - pieces, pieces)
         step = (np.arange(pieces.sum()) - first) / np.repeat(pieces, pieces)
         edges = np.append(np.repeat(edges[:-1], pieces) + step * np.repeat(np.diff(edges), pieces), edges[-1])
+
+
+def _enclosed(
+    plane: Plane, items: FloatArray, prices: FloatArray, edges: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Bounds on what beliefs in each cell pay in all, and on what one of them pays on average; each of shape (X - 1,)."""
+    mass, more = np.diff(plane.below(edges)), np.diff(prices)
+    early, late = _spending_from(worth(edges, items), prices)
+    most = plane.above(early) @ more
+    return mass * (plane.above(late) @ more), mass * most, most
 
 
 def _spending_from(slope: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray]:

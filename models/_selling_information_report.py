@@ -25,7 +25,7 @@ from optmarket.models._selling_information_menu import (
 )
 from optmarket.numbers import floats
 from optmarket.program import FloatArray, IntArray, NumberArray
-from optmarket.solution import Audit
+from optmarket.solution import Audit, weightless
 
 NEGLIGIBLE = 1e-9
 SMALL = 50_000  # products of numbers in an audit that is made in exact arithmetic
@@ -102,10 +102,13 @@ def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
     # a price, too, is at stake: of a type to which information is worth nothing it is all there is
     prices = np.append(menu.price, 0)[menu.assignment] / demand.stakes
     worth = np.maximum(floats(market.worth / market.stakes), np.abs(floats(prices)))
+    idle = np.setdiff1d(types, active)
+    most = {name: max(0.0, float((gain * demand.stakes)[idle].max(initial=0))) for name, gain in gains.items()}
     return Audit(
         found,
         {name: max(0.0, float((gain * demand.stakes)[active].max())) for name, gain in gains.items()},
         unit,
+        notes=weightless(most) if len(idle) else (),
         relative={name: max(0.0, float(_shares(floats(gain), worth)[active].max(initial=0.0))) for name, gain in gains.items()},
     )
 

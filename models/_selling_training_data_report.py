@@ -15,7 +15,7 @@ from optmarket.models._selling_training_data_line import Served, serve
 from optmarket.models._selling_training_data_market import HALF, Params, Triangle, measure
 from optmarket.models._selling_training_data_theory import posted_price
 from optmarket.models.selling_information import Market, Menu
-from optmarket.numbers import exact, written_floats
+from optmarket.numbers import exact, floats, written_floats
 from optmarket.program import FloatArray
 from optmarket.solution import Audit
 
@@ -181,12 +181,19 @@ def _stretches(found: Served, here: Any) -> str:
     return ", ".join(f"alpha {low:.4g} to {high:.4g}" for low, high in ends) or "nobody"
 
 
-def finer_revenue(params: Params, mechanism: Mapping[str, Any]) -> float:
-    """What the menu earns from the cells of a finer triangle."""
+def finer_revenue(params: Params, menu: Menu) -> float:
+    """What the menu earns from the cells of a finer triangle, ties for the seller."""
     assert params.triangle is not None
-    finer = Params.model_construct(triangle=Triangle.model_construct(size=FINER * params.triangle.size))
-    menu = {"items": mechanism["items"]}
-    return selling_information.audit(finer.information, menu).quantities["revenue"]
+    cells = Triangle.model_construct(size=FINER * params.triangle.size).cells()
+    weight = floats([share for share, _ in cells])
+    alpha, beta = floats([pair for _, pair in cells]).T
+    joint = np.array([[0.5 - alpha, alpha], [beta, 0.5 - beta]])
+    net = np.zeros((len(menu.price) + 1, len(weight)))
+    for k, (experiment, price) in enumerate(zip(menu.experiment, menu.price, strict=True)):
+        after = np.maximum(joint[0, :, None] * experiment[0][:, None], joint[1, :, None] * experiment[1][:, None])
+        net[k] = after.sum(axis=(0, 1)) - (1 - alpha - beta) - price
+    near = net >= net.max(axis=0) - TIE
+    return float(weight @ np.where(near, np.append(menu.price, 0.0)[:, None], 0.0).max(axis=0))
 
 
 def of_items(mechanism: Mapping[str, Any]) -> dict[str, float]:

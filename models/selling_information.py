@@ -99,7 +99,7 @@ __all__ = [
 ]
 
 
-GRID = "revenue is the optimum of the grid's types, which is no bound on that of the continuum of types for which they stand"
+GRID = "revenue and its bounds are those of the grid's types; they do not bound the optimum of the continuum of types"
 LISTED_AT_LEAST, LISTED_AT_MOST, LISTED_RATIO = 10_000, 250_000, 25  # non-zeros
 PATIENCE = 12  # rounds of constraint generation without progress
 

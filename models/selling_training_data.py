@@ -52,7 +52,7 @@ from optmarket.models._selling_training_data_confusion import from_confusion
 from optmarket.models._selling_training_data_line import most_worth, serve
 from optmarket.models._selling_training_data_market import DataBuyer, Line, Params
 from optmarket.models._selling_training_data_plot import plot
-from optmarket.models._selling_training_data_program import build, stakes
+from optmarket.models._selling_training_data_program import build, read_point
 from optmarket.models._selling_training_data_report import (
     UNITS,
     as_experiment,
@@ -93,6 +93,7 @@ __all__ = [
 ]
 
 DISCOUNTS = tuple(10.0**-k for k in range(13, 2, -1))
+MOST_ITEMS = 24  # of a grid's menu that is judged on the continuum of types
 ROUNDING = 1e-15  # of the most that complete data are worth to a type
 CLOSE = 1e-14  # of a posted price's revenue: its rounding
 
@@ -143,12 +144,13 @@ def solve(params: Params, options: Options | None = None) -> Answer:
     if params.stands_for_continuum:
         beyond = _of_continuum(params, found.mechanism, options, start)
         types = f"{len(params.pairs):,} type{'s' * (len(params.pairs) != 1)}"
-        notes = (
-            f"revenue is the optimum of the grid's {types}; of the continuum of types for which they stand it lies between "
-            f"{beyond['continuum-lower']:.9g} and {beyond['continuum-upper']:.9g}, and this menu earns "
-            f"{beyond['continuum-revenue']:.9g} there",
-            *notes,
+        said = (
+            f"revenue and its bounds are those of the grid's {types}; of the continuum of types for which they stand the optimum "
+            f"lies between {beyond['continuum-lower']:.9g} and {beyond['continuum-upper']:.9g}"
         )
+        if "continuum-revenue" in beyond:
+            said += f", and this menu earns {beyond['continuum-revenue']:.9g} there"
+        notes = (said, *notes)
         more |= beyond
     form = "reduced" if _is_reduced(params) else "general"
     return replace(found, quantities={**found.quantities, **more}, notes=notes, method=f"{found.method}, {form} form")
@@ -156,20 +158,21 @@ def solve(params: Params, options: Options | None = None) -> Answer:
 
 def _of_continuum(params: Params, mechanism: Mapping[str, Any], options: Options, start: float) -> dict[str, float]:
     """What a grid's menu is certain to earn from the continuum of types, and bounds on what any menu earns there."""
-    items = {"items": mechanism["items"]}
-    menu = Menu.read(stand_in(params), items)
+    menu = Menu.read(stand_in(params), {"items": mechanism["items"]})
+    # a solve that was stopped may leave menus of very many items, with which it would not end
+    few, more = len(menu.price) <= MOST_ITEMS, {}
     if params.triangle is not None:
         left = None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
-        earned, _ = around(triangle.revenue(menu))
+        if few:
+            more = {"finer-grid-revenue": finer_revenue(params, menu), "continuum-revenue": around(triangle.revenue(menu))[0]}
         single, upper = triangle.posted_price(), triangle.upper_bound(replace(options, time_limit=left))
-        more = {"finer-grid-revenue": finer_revenue(params, mechanism)}
     else:
         assert params.line is not None and params.alpha is not None
         tiers = two_tiers(params.line, params.alpha.law)
-        _, earned = _surely(params, menu)
+        if few:
+            more = {"continuum-revenue": _surely(params, menu)[1]}
         single, upper = float(line_bounds(params)[0]) * (1 - CLOSE), around(exact(tiers.upper))[1]
-        more = {}
-    return {**more, "continuum-revenue": earned, "continuum-lower": max(earned, single), "continuum-upper": upper}
+    return {**more, "continuum-lower": max(single, more.get("continuum-revenue", 0.0)), "continuum-upper": upper}
 
 
 def _surely(params: Params, menu: Menu) -> tuple[float, float]:
@@ -193,11 +196,10 @@ def _formulated(params: Params, exact: bool) -> Formulation:
     # who never errs pays nothing, whatever is sold
     pairs = [(weight, pair) for weight, pair in pairs if any(pair)] or pairs[:1]
     linear = build(pairs, exact=exact)
-    left, price = linear.variables["left"], linear.variables["price"]
-    units = np.array([Fraction(2) ** int(k) for k in stakes(pairs)], dtype=object)
 
     def read(x: NumberArray) -> tuple[NumberArray, NumberArray]:
-        return as_experiment(x[left]), x[price] * (units if x.dtype == object else floats(units))
+        left, price = read_point(pairs, linear, x)
+        return as_experiment(left), price
 
     return Formulation(linear, read)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optmarket.solution import DEFAULT_GAP, Answer, Solution, Status
+from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Answer, Solution, Status
 from optmarket.workflow import decide
 
 UNCHECKED = (
@@ -39,6 +39,9 @@ def held_against_itself(found: Solution) -> tuple[Solution, tuple[str, ...]]:
     for name, audited in found.audit.quantities.items():
         if name != found.objective and name in found.quantities and _apart(found, audited, found.quantities[name]):
             wrong.append(f"{name} is {found.quantities[name]:.9g}, and {audited:.9g} by its audit")
+    for name, relative in found.audit.relative.items():  # nobody has more at stake than the payoff scale
+        if (violation := found.audit.violations.get(name, 0.0)) > (relative + AUDIT_TOLERANCE) * found.audit.unit:
+            wrong.append(f"its audit finds a violation of {violation:.3g}, and calls it {relative:.3g} of what is at stake")
     if found.status is Status.OPTIMAL:
         wrong += _not_optimal(found)
     for before, after in zip(found.claims, claims, strict=True):

@@ -324,7 +324,7 @@ def _must_take(out: Path, targets: Sequence[Path]) -> None:
 def _solved(path: Path, root: str | Path | None) -> Solution | OptmarketError:
     """The solution, or what went wrong, which is no reason to leave out the other instances."""
     try:
-        found = solve(load(path, root=root))
+        found = solve(path if root is None else load(path, root=root))
     except OptmarketError as error:
         error.file = error.file or str(path)
         return error

@@ -17,6 +17,7 @@ from optmarket.instance import Instance, sha256, validate
 from optmarket.numbers import exact, shown
 
 MOST_POINTS = 100_000
+LONGEST_RANGE = 100  # characters of a range, as an error shows it
 LONGEST_PATH = 1000  # characters of a path to a number
 _HOW = "write PARAM=START:STOP:STEP, such as types[0].value=0:2:0.25"
 
@@ -274,19 +275,20 @@ def _range(case: Instance, path: str, text: str) -> tuple[Fraction, ...]:
         given = [exact(part) for part in text.split(":")]
     except ValueError as error:
         raise fault(f"{error}; {_HOW}") from error
+    text = text if len(text) <= LONGEST_RANGE else f"{text[:LONGEST_RANGE]}..."
     if len(given) == 1:
         return (given[0],)
     if len(given) != 3:
-        raise fault(f"is {shown(text)}; {_HOW}")
+        raise fault(f"is {text}; {_HOW}")
     start, stop, step = given
     if step == 0:
-        raise fault(f"is {shown(text)}, with steps of 0; {_HOW}")
+        raise fault(f"is {text}, with steps of 0; {_HOW}")
     steps = (stop - start) / step
     if steps < 0:
         raise fault(f"is {text}, an empty range: steps of {shown(step)} from {shown(start)} never come to {shown(stop)}")
     if steps >= MOST_POINTS:
         count = f"{math.floor(steps) + 1:,}" if steps < 10**15 else "countless"
-        raise fault(f"is {shown(text)}, {count} values; at most {MOST_POINTS:,} are swept")
+        raise fault(f"is {text}, {count} values; at most {MOST_POINTS:,} are swept")
     return tuple(start + k * step for k in range(math.floor(steps) + 1))
 
 

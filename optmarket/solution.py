@@ -226,6 +226,12 @@ class Audit:
         return f"{AUDIT_TOLERANCE * self.unit:g}"
 
 
+def weightless(gains: Mapping[str, float]) -> tuple[str, ...]:
+    """What an audit notes of types of weight 0: what they gain at most by each deviation, in payoff units."""
+    said = ", ".join(f"{name.replace('-', ' ')} {gain:.3g}" for name, gain in gains.items())
+    return (f"types of weight 0 are not judged; the most that one gains: {said}",)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A value somebody states for a quantity, and where it stands once decided.
@@ -397,7 +403,7 @@ class Solution:
             "value": self.value,
             "quantities": dict(self.quantities),
             "certificate": asdict(self.certificate),
-            "audit": asdict(self.audit),
+            "audit": {**asdict(self.audit), "notes": list(self.audit.notes)},
             "claims": [{k: v for k, v in asdict(claim).items() if v is not None} for claim in self.claims],
             "mechanism": dict(self.mechanism),
             "tables": {name: _table_to_dict(table) for name, table in self.tables.items()},
@@ -436,8 +442,9 @@ class Solution:
             if read.objective not in named:
                 raise InstanceError(f"has no {shown(read.objective)}, which is the objective", file=file, field=place)
         lower, upper, gap = read.certificate.lower, read.certificate.upper, read.certificate.gap
-        # What is stored may be measured by something else than the value; only that both bounds are 0 but for rounding is kept.
-        rounding = ZERO * read.audit.unit if gap == 0 else 0.0
+        # What is stored may be measured by something else than the value; kept is only that bounds meet, where no float or only
+        # the rounding of payoffs lies between them.
+        met = gap == 0 and (upper <= math.nextafter(lower, math.inf) or max(abs(lower), abs(upper)) <= ZERO * read.audit.unit)
         return cls(
             instance=read.instance.model_dump(exclude_defaults=True),
             model=read.model,
@@ -446,7 +453,7 @@ class Solution:
             objective=read.objective,
             value=read.value,
             quantities=read.quantities,
-            certificate=replace(read.certificate, gap=relative_gap(lower, upper, rounding)),
+            certificate=replace(read.certificate, gap=0.0 if met else relative_gap(lower, upper)),
             audit=read.audit,
             claims=tuple(read.claims),
             mechanism=read.mechanism,
@@ -547,6 +554,7 @@ class _Named(BaseModel):
     slug: _Text
     sha256: _Text
     set: dict[str, Annotated[str, PlainValidator(_written)]] = {}
+    grid: bool = False
 
 
 class _Table(BaseModel):

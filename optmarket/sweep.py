@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Settings = dict[str, Fraction]
 Point = tuple[int, Solution | OptmarketError]
 LONGEST_NAME = 120  # bytes; file systems take about 255
+MOST_PER_CORE = 4  # processes
 NAME = 16  # characters of the content's name in a point's file name
 LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"), ("-", "x"), ("--", "v"), ("-.", "+"), (":", "*"))
 MOST_MARKED = 60
@@ -332,6 +333,8 @@ def _solved(
     """Points as they get solved."""
     tasks = (joblib.delayed(_point)(k, vary(case, points[k]), options) for k in left)
     kwargs = {"initializer": _leave_with, "initargs": (os.getpid(),)} if backend == "loky" else {}
+    if backend == "loky":  # which starts as many processes as it is told, whatever there is to do
+        jobs = max(1, min(jobs, len(left), MOST_PER_CORE * (os.cpu_count() or 1)))
     try:
         with joblib.parallel_config(backend, n_jobs=jobs, **kwargs):
             parallel = joblib.Parallel(return_as="generator_unordered")

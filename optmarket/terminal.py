@@ -31,6 +31,7 @@ from optmarket.solution import Progress
 CLOSED_PIPE = 141
 WIDTH = 120  # of the page where there is no terminal
 NARROWEST = 40
+LONGEST_LINE = 4000  # characters of an error, which may name what a file holds
 _lost: list[TextIO] = []
 
 
@@ -96,6 +97,8 @@ def say(text: str) -> bool:
 
 def complain(text: str) -> None:
     """One line on what went wrong: to stderr, or to stdout if that is the only stream left."""
+    if len(text) > LONGEST_LINE and not text.startswith("{"):
+        text = text[:LONGEST_LINE] + "..."
     if not say(text):
         _line(sys.stdout, text)  # if that fails too, the exit code has to say it
 

@@ -20,6 +20,7 @@ from optmarket.models import _competing_buyers_general as general
 from optmarket.models import _competing_buyers_optimum as optimum
 from optmarket.models import _competing_buyers_virtual as virtual
 from optmarket.models import competing_buyers as market
+from optmarket.models import selling_information
 from optmarket.models._competing_buyers_market import Params
 from optmarket.solution import Options, Status, relative_gap
 
@@ -203,9 +204,16 @@ def test_a_mechanism_above_the_bound_is_an_error(monkeypatch: pytest.MonkeyPatch
 def test_time_limit_of_whole_values() -> None:
     answer = optimum.solve_continuum(params([{"count": 4, "value": {"dist": "beta", "a": 2, "b": 3}}]), Options(time_limit=0))
     assert answer.status in {Status.TIME_LIMIT, Status.OPTIMAL}
+    assert max(map(len, answer.mechanism["cells"])) < 500  # some hundred cells, and no more were tried
     assert 0 < answer.certificate.lower <= answer.quantities["revenue"] <= answer.certificate.upper
     full = continuum.bounds(params([{"count": 4, "value": {"dist": "beta", "a": 2, "b": 3}}]))
     assert answer.certificate.lower <= full.upper and full.lower <= answer.certificate.upper
+
+
+def test_time_limit_of_programs() -> None:
+    answer = market.solve(Params.model_validate(competing.drawn(1).params()), Options(time_limit=0))
+    assert answer.status in {Status.TIME_LIMIT, Status.OPTIMAL}
+    assert F(answer.certificate.lower) <= competing.optimum(competing.drawn(1)) <= F(answer.certificate.upper)
 
 
 # Finitely many types of unequal stakes -----------------------------------------------------------------------------------
@@ -300,3 +308,11 @@ def test_a_small_type_beside_a_large_one_is_judged_by_its_own_stakes() -> None:
     # the small type pays 10 for what is worth 1/2 to it: 1e-8 of the largest stake
     found = market.audit(given, {"experiments": right, "payments": [[10, 10], [10, 10]]})
     assert not found.good and found.relative["individual-rationality"] == pytest.approx(9.5)
+
+
+def test_the_one_buyer_audit_says_it_too() -> None:
+    types = [{"weight": 1, "belief": ["1/2", "1/2"]}, {"weight": 0, "belief": ["1/4", "3/4"]}]
+    given = selling_information.Params.model_validate({"payoff": "matching", "types": types})
+    items = [{"experiment": [[1, 0], [0, 1]], "price": "1/2"}]
+    found = selling_information.audit(given, {"items": items, "assignment": [0, 0]})
+    assert found.good and "individual rationality 0.25" in found.notes[0]

@@ -278,6 +278,11 @@ def test_depth_is_bounded_before_it_costs_anything(text: str, run: Callable[...,
     assert "cannot be read" in run("list").out
 
 
+def test_an_error_is_no_longer_than_anyone_reads(run: Callable[..., Done]) -> None:
+    line = run("check", instance("x" * 10**6 + " = 1\n")).one_error()
+    assert line.startswith("error: inner/case.toml: params.xxx") and len(line) < 4100
+
+
 def test_a_path_to_a_number_is_of_bounded_length(run: Callable[..., Done]) -> None:
     for path in ("a." * 10_000 + "a", "types." + "9" * 5000 + ".weight"):
         line = run("sweep", "two.toml", "--set", f"{path}=0:1:1").one_error()
@@ -430,6 +435,21 @@ def test_a_killed_process_of_a_sweep_is_one_line_and_its_points_are_kept(run: Ca
     assert lost.startswith("error: two.toml: a process that solved points was killed")
     assert goes_on == "2 of 4 points are in out/two; the same command goes on from there"
     assert run(*command).code == 0
+
+
+def test_no_more_processes_than_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import joblib
+
+    asked: list[int] = []
+    configure = joblib.parallel_config
+
+    def seen(backend: str, n_jobs: int, **others: object) -> object:
+        asked.append(n_jobs)
+        return configure(backend, n_jobs=1, **others)
+
+    monkeypatch.setattr(joblib, "parallel_config", seen)
+    assert len(om.sweep("two.toml", "types.0.value=1:2:1", jobs=10**6).solutions) == 2
+    assert asked[0] <= 2
 
 
 def test_a_killed_process_in_python(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,10 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda data: (data["audit"]["violations"].update(misreport=0.1), data["audit"].update(relative={})),
         "its audit finds violations above the tolerance",
     ),
+    "relative": (
+        lambda data: data["audit"]["violations"].update(misreport=0.1),
+        "its audit finds a violation of 0.1, and calls it 0 of what is at stake",
+    ),
     "claim": (lambda data: data["claims"][0].update(true=0.5), "revenue is 0.271428571, and 0.5 in a claim about it"),
     "verdict": (lambda data: data["claims"][0].update(met=False), "is called not met, which its numbers deny"),
     "other": (lambda data: data["quantities"].update(welfare=3.0), "welfare is 3, and 0.271428571 by its audit"),

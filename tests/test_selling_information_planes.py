@@ -12,10 +12,13 @@ import scipy.optimize
 import scipy.sparse
 from test_selling_information_segments import blocks, mixture, part, table
 
+import optmarket as om
+from optmarket.distributions import Distribution
 from optmarket.laws import Law
+from optmarket.models import _selling_information_values as values
 from optmarket.models import selling_information as market
 from optmarket.models._selling_information_plane import Plane, revenue_between
-from optmarket.models._selling_information_values import plane_of
+from optmarket.models._selling_information_values import Clock, Found, judged, plane_of, polished, pruned
 from optmarket.numbers import floats
 from optmarket.program import FloatArray
 from optmarket.solution import Answer, Options, Status
@@ -148,12 +151,115 @@ def check(seed: int, gap: float, types: int = 7) -> None:
         assert least <= upper
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_brackets_of_random_planes(seed: int) -> None:
-    check(seed, 3e-2)
+    check(seed, 5e-2, 5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 160))
 def test_brackets_of_60_more_random_planes(seed: int) -> None:
     check(seed, 1e-2)
+
+
+# Narrow blocks, and every way to stop ----------------------------------------------------------------------------------
+
+
+def test_four_narrow_blocks() -> None:
+    """As near to four types, whose optimum is 7/20, as the blocks are narrow."""
+    solution = om.solve(CASES / "plane-narrow-densities.toml", gap=4e-3)
+    assert solution.status is Status.OPTIMAL
+    assert 0.3485 <= solution.certificate.lower <= solution.value <= solution.certificate.upper <= 0.3515
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", ["1/100", "1/1000", "1/10000", "1/1000000"])
+def test_narrow_blocks_close(width: str) -> None:
+    """The optimum of four types, to about the width."""
+    part = Fraction(width)
+
+    def two(low: Fraction, high: Fraction) -> dict[str, Any]:
+        return {"density": [{"from": at, "to": at + part, "height": 1 / (2 * part)} for at in (low, high)]}
+
+    known = params(two(Fraction(3, 10), Fraction(3, 5)), two(Fraction(1), Fraction(2)))
+    answer = market.solve(known, Options(gap=1e-4))
+    assert answer.status is Status.OPTIMAL
+    assert answer.certificate.lower <= 0.35 * (1 + 8 * float(part))
+    assert answer.certificate.upper >= 0.35 * (1 - 8 * float(part))
+
+
+def test_a_slow_plane_stops_with_a_bracket() -> None:
+    solution = om.solve(CASES / "plane-slow.toml", time_limit=1.0)
+    found = solution.quantities
+    assert solution.status is Status.TIME_LIMIT
+    assert found["full-information-revenue"] * (1 - 1e-3) <= solution.certificate.lower
+    assert solution.certificate.lower <= solution.value <= solution.certificate.upper <= found["first-best"] * (1 + 1e-10)
+
+
+MARKET: tuple[Any, Any] = ({"dist": "beta", "a": 8, "b": 30}, {"dist": "uniform", "loc": "9/20", "scale": "11/20"})
+
+
+def test_no_stage_goes_on_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = plane_of(params(*MARKET))
+    rng = np.random.default_rng(0)
+    menu = judged(known, rng.uniform(0.5, 1, (30, 3)) * [1, 1, 0.1])
+    tried = []
+
+    def counted(plane: Plane, item: FloatArray) -> Found:
+        tried.append(item)
+        return judged(plane, item)
+
+    monkeypatch.setattr(values, "judged", counted)
+    late = Clock(0.0)
+    assert pruned(known, menu, 1.0, late) is menu
+    assert polished(known, Found(menu.item[:3], menu.revenue), 1.0, late).item is not None
+    assert late.for_bound() == 0 and not tried
+    least, most = revenue_between(known, menu.experiment, menu.price, 0.0, late.over)
+    assert 0 < least < most <= least * (1 + 2e-4)
+
+
+@pytest.mark.parametrize("stage", ["polished", "pruned", "serve"])
+def test_ctrl_c_keeps_the_menu_at_hand(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    right = getattr(values, stage)
+    calls = []
+
+    def stop(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return right(*given)
+
+    monkeypatch.setattr(values, stage, stop)
+    answer = market.solve(params(*MARKET), Options(gap=3e-2))
+    assert answer.status is Status.INTERRUPTED
+    assert 0 < answer.certificate.lower <= answer.quantities["revenue"] <= answer.certificate.upper
+
+
+@pytest.mark.parametrize("power_of_two", [-40])
+def test_values_scale_a_plane(power_of_two: int) -> None:
+    """By a power of two, so that all numbers are the same but for it."""
+    unit = Fraction(2) ** power_of_two
+    steps = [{"from": 0, "to": unit / 4, "height": 2 / unit}, {"from": 3 * unit / 4, "to": unit, "height": 2 / unit}]
+    one = [{"from": step["from"] / unit, "to": step["to"] / unit, "height": step["height"] * unit} for step in steps]
+    answers = [market.solve(params(MARKET[0], {"density": density}), Options(gap=5e-2)) for density in (one, steps)]
+    for end in ("lower", "upper", "gap"):
+        factor = 1 if end == "gap" else float(unit)
+        assert getattr(answers[1].certificate, end) == pytest.approx(factor * getattr(answers[0].certificate, end), rel=1e-12)
+
+
+def test_full_information_is_found_between_far_values() -> None:
+    """Its best price lies far below the largest value, and between prices that are evenly apart."""
+    known = plane_of(params({"dist": "uniform"}, {"dist": "pareto", "b": "6/5"}))
+    _, best = known.full_information
+    item = np.eye(2)[None]
+    prices = best * np.geomspace(1e-3, 1e3, 200)
+    single = known.full_information[0]
+    assert all(revenue_between(known, item, np.array([price]), 1e-5 * single)[0] <= single * (1 + 1e-6) for price in prices[::20])
+
+
+def test_a_far_tail_has_a_table() -> None:
+    """Quantiles that are the same in floats are one node."""
+    value = {"dist": "beta", "a": "1/2", "b": 2, "scale": 2.884031503126606}
+    known = plane_of(params({"dist": "uniform"}, value))
+    assert known.mean == pytest.approx(2.884031503126606 / 5)
+    assert Distribution.model_validate(value).law.support[0] == 0

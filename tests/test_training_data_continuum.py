@@ -67,13 +67,11 @@ def test_complete_data_on_the_triangle() -> None:
 
 
 def test_ties_go_against_the_seller() -> None:
-    """The same item twice at different prices, and one worth nothing for nothing: nobody pays the higher price."""
-    left = np.array([[0.0, 0.5], [0.0, 0.5]])
-    cheap = revenue(Menu(as_experiment(left[:1]), np.array([0.1])))
-    assert revenue(Menu(as_experiment(left), np.array([0.1, 0.1]))) == cheap
-    swapped = as_experiment(left)
-    swapped[1] = swapped[1][:, ::-1]
-    assert revenue(Menu(swapped, np.array([0.1, 0.1]))) == cheap
+    """Who drops its own data loses pi1/2 and the price: 1/10 + 2/10 with the one item, 2/10 + 1/10 with the other."""
+    experiment = as_experiment(np.array([[0.2, 1.0], [0.4, 1.0]]))
+    tied, dearer, cheaper = (revenue(Menu(experiment, np.array([price, 0.1]))) for price in (0.2, 0.200000001, 0.199999999))
+    assert float(tied) == pytest.approx(float(dearer), abs=1e-7)
+    assert tied < cheaper - Fraction(1, 1000)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 20, 39])
@@ -143,7 +141,7 @@ def test_lines_of_small_errors(size: str, shape: dict[str, object], least: Any) 
 def test_other_grids_say_that_they_are(name: str, run: Callable[..., Done]) -> None:
     done = run("solve", str(GALLERY / "selling-information" / f"{name}.toml"))
     assert "optimal for the grid, proved" in done.out.splitlines()[0]
-    assert "the optimum of the grid's types" in " ".join(done.out.split())
+    assert "those of the grid's types" in " ".join(done.out.split())
 
 
 def test_finitely_many_types_are_no_grid(run: Callable[..., Done]) -> None:

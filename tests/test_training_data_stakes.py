@@ -146,6 +146,22 @@ def test_classifiers_of_four_classes() -> None:
     assert solution.certificate.lower <= 0.214896823650 and solution.certificate.upper >= 0.214896823647
 
 
+@pytest.mark.parametrize(("low", "high"), [(-9, 0), (-12, 0), (-9, -7), (-6, -4)])
+def test_many_types_of_unequal_stakes_are_solved_in_floats(low: int, high: int) -> None:
+    """Too many for exact arithmetic: rows in one unit for all left gaps of up to a half."""
+    rng = random.Random(1)
+    pairs: list[Pair] = []
+    for _ in range(80):
+        worth, share = F(repr(10 ** rng.uniform(low, high))) / 3, F(rng.randint(0, 20), 20)
+        pairs.append((worth * share, worth * (1 - share)))
+    weights = [1 / sum(pair, F(0)) if k % 2 else F(1) for k, pair in enumerate(pairs)]
+    total = sum(weights, F(0))
+    answer = model.solve(of_types(pairs, [weight / total for weight in weights]))
+    assert answer.status is Status.OPTIMAL and answer.certificate.gap <= 1e-7
+    assert "exact" not in answer.method
+    assert answer.certificate.lower >= answer.quantities["full-information-revenue"] * (1 - 1e-9)
+
+
 @pytest.mark.parametrize("factor", [F(1, 2**30), F(1, 10**9), F(1, 10**12)])
 def test_errors_that_are_all_small_are_solved_as_closely(factor: Fraction) -> None:
     weights = [F(1, 3), F(1, 6), F(1, 2)]
