@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from support.exact_lp import Infeasible, Row, maximise
-from support.markets import Case, full_worth, menu_revenue
+from support.markets import Case, full_information, full_worth, menu_revenue, optimum_of, random_market, verify
 
 import optmarket as om
-from optmarket import certificate, highs, instance, registry
+from optmarket import certificate, highs, instance, refinement, registry
 from optmarket.certificate import Basis, exact_bound, safe_bound, vertex
 from optmarket.errors import SolverError
 from optmarket.laws import PiecewiseLinear
@@ -395,6 +395,34 @@ def test_the_lower_end_of_a_menu_covers_the_rounding_of_what_items_are_worth() -
         for price in (math.nextafter(nearest, 0), nearest, math.nextafter(nearest, 1)):
             menu, lower = direct_menu(market, np.eye(states)[None], np.array([price]))
             assert Fraction(lower) <= menu_revenue(case, menu.as_mechanism())[0]
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+@pytest.mark.parametrize("ends", [Status.INFEASIBLE, Status.UNBOUNDED, None])
+def test_a_solver_that_fails_leaves_bounds(ends: Status | None, exactly: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(session: Any, seconds: float | None) -> tuple[Status, bool]:
+        if ends is None:
+            raise SolverError("HiGHS refused the program")
+        return ends, False
+
+    monkeypatch.setattr(highs.Session, "run", run)
+    if not exactly:
+        monkeypatch.setattr(refinement, "AT_MOST", 0)
+        monkeypatch.setattr(refinement, "FREELY", 0)
+    case = random_market(32, "plain")
+    solution = om.solve(instance.parse(case.toml(), lambda name: registry.get(name).params), method="full")
+    right = optimum_of(case)
+    assert verify(case, solution, right) == []
+    single = full_information(case.weights, case.joint, case.payoff)
+    worths = [full_worth(joint, payoff) for joint, payoff in zip(case.joint, case.payoff, strict=True)]
+    first_best = sum((weight * each for weight, each in zip(case.weights, worths, strict=True)), Fraction(0))
+    assert single < right < first_best
+    if exactly:
+        assert solution.good
+    else:
+        assert solution.status is Status.GAP
+        assert solution.certificate.lower == pytest.approx(float(single), rel=1e-9)
+        assert solution.certificate.upper <= around(first_best)[1]
 
 
 # Competing buyers ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ The optima come from ``tests/support``, which shares no code with the package.
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -92,6 +93,12 @@ def test_kept_markets_are_solved_to_1e_minus_8(name: str) -> None:
     assert solution.good and proved.good
 
 
+@pytest.mark.parametrize("seed", [156, 181])
+def test_menus_whose_floats_would_earn_less_are_written_otherwise(seed: int) -> None:
+    # rounded to floats the exact point's menu earns less than the point: its lower end may not be that of the fractions
+    assert faults(random_market(seed)) == []
+
+
 def test_the_right_values_of_kept_markets() -> None:
     right = {name: float(optimum_of(read_case(HERE / f"{name}.toml"))) for name in ("high-stakes", "rare-event")}
     assert right == {"high-stakes": 0.4, "rare-event": pytest.approx(2.09401624, abs=5e-9)}
@@ -142,6 +149,25 @@ def test_scaled_payoffs_scale_revenue_and_bounds(kind: str) -> None:
         assert after.status is before.status
     for factor in (Fraction(10) ** 12, Fraction(1, 10**12)):
         assert same(before, solved(case.scaled(factor)), factor)
+
+
+def test_a_gap_that_is_asked_for_is_reached_as_soon_whatever_the_payoffs_are_counted_in() -> None:
+    rng = random.Random(1)
+    joint = []
+    for _ in range(16):
+        parts = [Fraction(rng.randint(1, 50)) for _ in range(4)]
+        joint.append([[part / sum(parts) for part in half] for half in (parts[:2], parts[2:])])
+    pays = [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
+    case = Case("many types of two contexts", [Fraction(1, 16)] * 16, joint, [pays] * 16)
+
+    def rounds(factor: Fraction, gap: float | None) -> int:
+        solution = solved(case.scaled(factor), method="cuts", gap=gap)
+        assert solution.good
+        return int(solution.run["rounds"])
+
+    for gap in (0.3, 0.1, 0.02):
+        assert rounds(Fraction(1), gap) == rounds(Fraction(2**40), gap) == rounds(Fraction(1, 2**40), gap)
+    assert rounds(Fraction(1), 0.3) < rounds(Fraction(1), None)
 
 
 @chosen
