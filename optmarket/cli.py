@@ -331,7 +331,7 @@ def audit_command(
     """Say what anyone's mechanism earns and whether it holds.
 
     It is judged from the market's primitives alone. Violations are what a type could gain, in payoff units; the exit code is 1
-    if one exceeds 1e-7 of the market's payoff scale.
+    if one exceeds its tolerance, in most markets 1e-7 of what is at stake for the type.
     """
 
     def run() -> int:
