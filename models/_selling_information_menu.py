@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from optmarket.errors import InstanceError
 from optmarket.faults import translate
 from optmarket.models._selling_information_market import Market
-from optmarket.numbers import Exact, around, floats, shown
+from optmarket.numbers import Exact, around, floats, matrix_product, shown
 from optmarket.program import FloatArray, IntArray, NumberArray
 
 SAME_ITEM = 1e-9
@@ -204,7 +204,7 @@ def values(product: NumberArray, experiment: NumberArray) -> NumberArray:
     step = max(1, BLOCK_BYTES // (8 * max(1, items * signals * contexts * actions)))
     for start in range(0, types, step):
         block = product[start : start + step]
-        payoff = np.moveaxis(block, 1, 3).reshape(-1, states) @ flat
+        payoff = matrix_product(np.moveaxis(block, 1, 3).reshape(-1, states), flat)
         best = payoff.reshape(len(block), contexts, actions, items * signals).max(axis=2)
         result[start : start + step] = best.reshape(len(block), contexts, items, signals).sum(axis=(1, 3))
     return result
@@ -541,7 +541,8 @@ def _relabelled(
     prices: list[Any] = []
     for item in np.unique(choice[choice != NOTHING]):
         buyers = np.flatnonzero(choice == item)
-        payoff = np.tensordot(product[buyers], experiment[item], axes=(1, 0))
+        flat = np.moveaxis(product[buyers], 1, 3)
+        payoff = matrix_product(flat.reshape(-1, flat.shape[3]), experiment[item]).reshape(*flat.shape[:3], -1)
         followed = np.take_along_axis(payoff, recommended[None, :, None, :].repeat(len(buyers), axis=0), 2)
         most = payoff.max(axis=2, keepdims=True)
         obeys = followed[:, :, 0, :] >= most[:, :, 0, :] - tie

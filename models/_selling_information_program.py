@@ -12,14 +12,13 @@ from scipy.spatial import cKDTree
 
 from optmarket.errors import ModelError
 from optmarket.models._selling_information_market import Market, power_of_two
-from optmarket.numbers import floats
+from optmarket.numbers import floats, matrix_product
 from optmarket.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
 from optmarket.separation import worst_pairs
 
 NEIGHBOURS = 8
-# Scaling is by powers of two, so that it rounds nothing, and only beyond these ratios: ordinary markets stay as they are written.
-LARGE = 10  # exponent: a coefficient or a ratio of stakes of 2^10
-MOST = 30  # exponent: rows are enlarged by at most 2^30
+# Columns are scaled by powers of two, which round nothing, and only beyond this: ordinary markets stay as they are written.
+LARGE = 10  # exponent: a coefficient of 2^10
 
 Deviations = Literal["double", "separate", "misreport"]
 
@@ -194,15 +193,9 @@ class IncentiveRows:
     profiles: IntArray
     disobey: bool
 
-    def _scales(self, buyer: IntArray, item: IntArray) -> tuple[NumberArray, NumberArray]:
-        """By how much the rows of pairs are enlarged beyond units of the buyer's stakes, and what the item's price is in these.
-
-        A buyer of large stakes that envies an item of a small price must feel that price: its row is enlarged.
-        """
-        ratio = self.exponent[item] - self.exponent[buyer]
-        return self._powers(np.clip(-LARGE - ratio, 0, MOST)), self._powers(ratio)
-
-    def _powers(self, exponents: IntArray) -> NumberArray:
+    def _ratio(self, buyer: IntArray, item: IntArray) -> NumberArray:
+        """What a unit of an item's price is in units of the buyer's stakes, for pairs of any shape."""
+        exponents = self.exponent[item] - self.exponent[buyer]
         if self.gain.dtype != object:
             return np.asarray(np.ldexp(1.0, exponents))
         powers = np.array([Fraction(2) ** int(k) for k in exponents.ravel()], dtype=object)
@@ -219,7 +212,8 @@ class IncentiveRows:
         """
         n = len(buyer)
         deviating = np.take_along_axis(self.gain[buyer], np.broadcast_to(disobedience[:, None, :], (n, *self.gain.shape[1:])), 2)
-        enlarged, ratio = (scale[:, None] for scale in self._scales(buyer, item))
+        ratio = self._ratio(buyer, item)[:, None]
+        one = np.full_like(ratio, ratio.dtype.type(1) if ratio.dtype != object else Fraction(1))
         own = (self.gain[buyer] * self.in_size[buyer]).reshape(n, -1)
         other = (deviating * self.in_size[item]).reshape(n, -1)
         index = np.hstack(
@@ -230,7 +224,7 @@ class IncentiveRows:
                 self.price[item, None],
             ]
         )
-        value = np.hstack([own * enlarged, -enlarged, -other * enlarged, ratio * enlarged])
+        value = np.hstack([own, -one, -other, ratio])
         return Rows.dense(index, value, 0.0, np.inf)
 
     def seed(self) -> Rows:
@@ -266,13 +260,12 @@ class IncentiveRows:
         def failure(block: slice) -> NumberArray:
             size = block.stop - block.start
             if self.disobey:
-                payoff = np.moveaxis(self.product[block], 1, 3).reshape(-1, states) @ items
+                payoff = matrix_product(np.moveaxis(self.product[block], 1, 3).reshape(-1, states), items)
                 best = payoff.reshape(size, contexts, actions, types * profiles).max(axis=2)
                 value = best.reshape(size, contexts, types, profiles).sum(axis=(1, 3))
             else:
-                value = self.gain[block].reshape(size, -1) @ experiment.reshape(types, -1).T
-            enlarged, ratio = self._scales(every[block, None], every[None])
-            return np.asarray((value - ratio * price - own[block, None]) * enlarged)
+                value = matrix_product(self.gain[block].reshape(size, -1), experiment.reshape(types, -1).T)
+            return np.asarray(value - self._ratio(every[block, None], every[None]) * price - own[block, None])
 
         buyer, item, largest = worst_pairs(types, failure, 8 * types * profiles * contexts * actions, tolerance)
         if not len(buyer):
@@ -338,13 +331,11 @@ class IncentiveRows:
                 self.price[item, None],
             ]
         )
-        enlarged, ratio = (scale[:, None] for scale in self._scales(buyer, item))
         value = np.hstack(
             [
-                (self.gain[buyer] * self.in_size[buyer]).reshape(pairs, -1) * enlarged,
-                -enlarged,
-                np.broadcast_to(-enlarged, (pairs, contexts * profiles)),
-                ratio * enlarged,
+                (self.gain[buyer] * self.in_size[buyer]).reshape(pairs, -1),
+                np.full((pairs, 1 + contexts * profiles), -one),
+                self._ratio(buyer, item)[:, None],
             ]
         )
         program.add_rows("incentive", Rows.dense(index, value, 0.0, np.inf))

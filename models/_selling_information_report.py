@@ -23,7 +23,7 @@ from optmarket.models._selling_information_menu import (
     of_cheapest,
     values,
 )
-from optmarket.numbers import floats
+from optmarket.numbers import floats, matrix_product
 from optmarket.program import FloatArray, IntArray, NumberArray
 from optmarket.solution import Audit, weightless
 
@@ -151,7 +151,7 @@ def _obeyed(demand: Demand, market: Market, experiment: NumberArray) -> NumberAr
     """What each item is worth to each type that follows its recommendations, in its stakes, shape (T, M)."""
     contexts = np.arange(demand.product.shape[2])
     gain = demand.product[:, :, contexts, market.profiles].sum(axis=3)
-    return np.asarray(np.tensordot(gain, experiment, axes=([1, 2], [1, 2])))
+    return matrix_product(gain.reshape(len(gain), -1), experiment.reshape(len(experiment), gain[0].size).T)
 
 
 def _kept(market: Market, menu: Menu, choice: IntArray) -> NumberArray:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,6 +202,26 @@ def floats(values: object) -> NDArray[np.float64]:
     """
     # An object array is converted by float() on each element, and Fraction's float is correctly rounded.
     return np.asarray(values, dtype=object).astype(np.float64)
+
+
+def matrix_product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """The matrix product of floats or Fractions.
+
+    numpy's own goes on through all entries when one of them fails, as each does once Ctrl-C is pressed within an operation on
+    Fractions: then the interrupt is lost in a chain of errors. Elementwise operations stop at once.
+
+    Parameters
+    ----------
+    a : array, shape (m, k)
+    b : array, shape (k, n)
+
+    Returns
+    -------
+    array, shape (m, n)
+    """
+    if a.dtype != object and b.dtype != object:
+        return np.asarray(a @ b)
+    return np.asarray((a[:, :, None] * b[None]).sum(axis=1))
 
 
 def written_floats(values: object) -> NDArray[np.float64]:
