@@ -25,6 +25,7 @@ SAME_INTEGRAL = 1e-12
 ROUNDING = 4e-16  # of a distribution function
 NEGLIGIBLE = 1e-15  # of a moment
 MOST_PIECES = 1024  # open at once while a moment is integrated; distributions that integrate open some thirty
+PIECES_A_CELL = 200  # and of steep ones up to some hundred in each of the cells asked for
 TAIL = np.array([1e-18, 1e-14, 1e-10, 1e-7, 1e-5, 1e-3, 1e-2, 0.05, 0.2, 0.35, 0.5])
 LONG_TAIL = np.concatenate([[1e-300, 1e-150, 1e-75, 1e-40, 1e-25], TAIL])
 
@@ -165,7 +166,7 @@ class Smooth:
         # a narrow peak lies between the nodes of a wide cell: so cells are cut where the parts have their mass
         fine = np.unique(np.concatenate([points, np.clip(self.joints, points[0], points[-1])]))
         low, high, largest = fine[:-1], fine[1:], 0.0
-        most = max(MOST_PIECES, 8 * len(points))
+        most = max(MOST_PIECES, PIECES_A_CELL * len(points))
         while len(low):
             if len(low) > most:
                 raise ModelError(

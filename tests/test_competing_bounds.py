@@ -260,8 +260,8 @@ def test_a_solver_that_fails_leaves_a_bracket(monkeypatch: pytest.MonkeyPatch) -
         raise om.SolverError("HiGHS ended with 'Unknown'")
 
     monkeypatch.setattr(general.highs, "solve", fails)
-    monkeypatch.setattr(general, "REFINED_FREELY", 0)
-    monkeypatch.setattr(general, "REFINED_AT_MOST", 0)
+    monkeypatch.setattr(general.refinement, "FREELY", 0)
+    monkeypatch.setattr(general.refinement, "AT_MOST", 0)
     answer = om.solve(CASES / "status-infeasible-4-competing.toml")
     assert answer.status is Status.GAP
     assert answer.certificate.lower <= 449999995 <= answer.certificate.upper

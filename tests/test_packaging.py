@@ -34,7 +34,7 @@ LAYERS = (
     {"errors", "startup", "text"},
     {"numbers"},
     {"faults", "files", "program"},
-    {"laws"},
+    {"laws", "shapes"},
     {"distributions", "maxima"},
     {"largest_share", "simplex"},
     {"solution"},

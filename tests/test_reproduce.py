@@ -152,7 +152,10 @@ def test_a_solution_that_is_not_good_says_why(monkeypatch: pytest.MonkeyPatch) -
     good = om.solve("instances/selling-information/one.toml")
     changes: list[tuple[dict[str, Any], str]] = [
         ({"status": Status.GAP}, "NOT GOOD: gap not reached, not optimal"),
-        ({"audit": replace(good.audit, violations={"misreport": 0.25})}, "NOT GOOD: does not hold: a type gains 0.25 by mis"),
+        (
+            {"audit": replace(good.audit, violations={"misreport": 0.25}, relative={"misreport": 0.5})},
+            "NOT GOOD: does not hold: a type gains 0.25 by mis",
+        ),
         ({"audit": Audit({"revenue": 0.25}, {})}, "NOT GOOD: the audit makes the revenue 0.25"),
     ]
     for change, words in changes:

@@ -470,8 +470,10 @@ def test_an_interrupted_point_is_not_kept(monkeypatch: pytest.MonkeyPatch, run: 
 
 # The command, but for its points after the third, which never end: so that it can be stopped in their middle at any speed.
 ENDLESS = """
-import sys, threading
-from optmarket import cli, sweep
+import importlib, sys, threading
+from optmarket import cli
+
+sweep = importlib.import_module("optmarket.sweep")  # the package's attribute of that name is the function
 
 def point(k, case, options):
     from optmarket.sweep import _point

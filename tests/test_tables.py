@@ -30,6 +30,8 @@ TOGETHER = {  # instances that report all quantities of a market
     "selling-training-data": ("classifiers-one-class", "line-arcsine", "triangle"),
 }
 
+GAPS = {"reduced-credit-report": None}  # what a limit on items costs is reported only where the optimum without it is proved
+
 
 def solved(slug: str, **changes: Any) -> Solution:
     plain = Solution(
@@ -87,7 +89,7 @@ def test_units_are_the_markets_and_not_the_engines(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("name", registry.names())
 def test_a_market_gives_every_quantity_a_unit(name: str) -> None:
-    found = [om.solve(ROOT / "instances" / name / f"{stem}.toml", gap=0.5).quantities for stem in TOGETHER[name]]
+    found = [om.solve(ROOT / "instances" / name / f"{stem}.toml", gap=GAPS.get(stem, 0.5)).quantities for stem in TOGETHER[name]]
     assert registry.get(name).units.keys() == {quantity for quantities in found for quantity in quantities}
 
 
