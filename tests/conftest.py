@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +19,18 @@ from optmarket.solution import Solution
 # How long an example takes says how busy the machine is.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
+
+
+# instances that take some four to twenty seconds on one core: `pytest -m slow` solves them
+SLOW = {
+    f"selling-information/{name}"
+    for name in ("setting-e", "setting-f-30", "setting-f-45", "setting-f-80", "partial-in-both-states")
+}
+
+
+def or_slow(slug: str, *values: Any, called: str | None = None) -> Any:
+    """Parameters of a test of an instance, marked slow if it is."""
+    return pytest.param(*values, marks=[pytest.mark.slow] if slug in SLOW else [], id=called or slug)
 
 
 @cache

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import solved
+from conftest import or_slow, solved
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 from scipy.stats import beta
@@ -41,6 +41,9 @@ PROVED = {"analytic", "exact", "proved"}
 
 def slug(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+FAST_OR_SLOW = [or_slow(slug(path), path) for path in FILES]
 
 
 def name(path: Path) -> str:
@@ -121,7 +124,7 @@ def test_no_two_instances_are_the_same() -> None:
         assert len({getattr(loaded(path), what) for path in FILES}) == len(FILES)
 
 
-@pytest.mark.parametrize("path", FILES, ids=slug)
+@pytest.mark.parametrize("path", FAST_OR_SLOW)
 def test_solves_and_meets_its_claims(path: Path) -> None:
     solution = solved(path)
     assert solution.status is Status.OPTIMAL
@@ -132,7 +135,7 @@ def test_solves_and_meets_its_claims(path: Path) -> None:
     assert solution.quantities.keys() <= registry.get(solution.model).units.keys()
 
 
-@pytest.mark.parametrize("path", FILES, ids=slug)
+@pytest.mark.parametrize("path", FAST_OR_SLOW)
 def test_solution_comes_back_from_json(path: Path) -> None:
     solution = solved(path)
     text = solution.to_json()

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 import pytest
-from conftest import solved
+from conftest import or_slow, solved
 
 import optmarket as om
 from optmarket import curves, mechanisms
@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 INSTANCES, RESULTS = ROOT / "instances", ROOT / "results"
 FILES = {path.relative_to(INSTANCES).with_suffix("").as_posix(): path for path in sorted(INSTANCES.rglob("*.toml"))}
 MARKETS = sorted({slug.partition("/")[0] for slug in FILES})
-SLOW: set[str] = set()  # instances that take more than five seconds
 CURVES = {slug: path for slug, path in FILES.items() if om.load(path).curve is not None}
 MECHANISMS = [(slug, name, file) for slug, path in FILES.items() for name, file in mechanisms.beside(path).items()]
 # Revenue and differential informativeness at points of the curves, by other programs, to the digits known.
@@ -39,7 +38,7 @@ KNOWN = {
     ("selling-information/setting-d", "0.42"): (0.138934, -0.3575),
 }
 
-fast_or_slow = [pytest.param(slug, marks=[pytest.mark.slow] if slug in SLOW else []) for slug in FILES]
+fast_or_slow = [or_slow(slug, slug) for slug in FILES]
 
 
 def committed(market: str) -> list[Row]:
@@ -114,7 +113,7 @@ def test_the_page_of_claims_is_that_of_the_tables() -> None:
             assert claim.claim is None or (claim.claim in page and claim.says), f"{path.name} says not what {claim.claim} claims"
 
 
-@pytest.mark.parametrize(("slug", "name", "file"), [pytest.param(*one, id=one[2].name) for one in MECHANISMS])
+@pytest.mark.parametrize(("slug", "name", "file"), [or_slow(one[0], *one, called=one[2].name) for one in MECHANISMS])
 def test_a_mechanism_file_gives_its_row(slug: str, name: str, file: Path) -> None:
     case = om.load(FILES[slug])
     made = mechanisms.row(slug, case, solved(FILES[slug]), name, file)
