@@ -298,6 +298,7 @@ def test_who_buys_what_ascends_in_value() -> None:
 # Optima ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_setting_e() -> None:
     lower, upper = bracket(solved("E", 1e-6))
     assert lower <= 0.050908047198634 + 1e-9
