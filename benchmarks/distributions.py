@@ -66,10 +66,7 @@ def main() -> None:
     rows += [(f"setting-{name}", part) for name in ("e", "f-30", "f-45", "f", "f-80") for part in (5e-3, 1e-3, 5e-4, FINEST)]
     rows += [("partial-in-both-states", part) for part in (1e-3, 5e-4)]
     for name, part in rows:
-        # the program's gap is relative to the payoff scale, 1/2 to 1 here
-        rough = None if part is None else solved(name, 1e-3, 1)[0]
-        gap = None if rough is None or part is None else max(FINEST, part * rough.value / max(rough.audit.unit, rough.value))
-        found, seconds = solved(name, gap, runs)
+        found, seconds = solved(name, part, runs)
         bounds = found.certificate
         width = (bounds.upper - bounds.lower) / bounds.upper
         asked = "–" if part is None else "best" if part == FINEST else f"{part:g}"
