@@ -185,7 +185,8 @@ def solve_continuum(params: Params, options: Options) -> Answer:
     status = Status.OPTIMAL if gap <= options.wanted else Status.TIME_LIMIT if stopped else Status.GAP
     notes = [
         f"all values: virtual values, ironed, and thresholds; bounds from cells, within {found.upper - lower:.1e}",
-        f"the mechanism has {max(map(len, kept.edges)):,} cells of values and earns {max(value - best, 0.0):.1e} less",
+        f"the mechanism has {max(map(len, kept.edges)):,} cells of values and is certain to earn that but for "
+        f"{max(value - best, 0.0):.1e}",
     ]
     if not found.known:
         notes.append("where some density rises and falls is not known, which keeps the bounds apart")

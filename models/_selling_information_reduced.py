@@ -95,7 +95,7 @@ def _answer(
     nodes: int = 0,
 ) -> Answer:
     found = quantities(market, menu)
-    known, more = _cost_of_the_limit(whole, found["revenue"])
+    known, more = _cost_of_the_limit(whole, found["revenue"], bounds[0])
     gap = relative_gap(*bounds)
     return Answer(
         status=status,
@@ -109,11 +109,19 @@ def _answer(
     )
 
 
-def _cost_of_the_limit(whole: Answer, revenue: float) -> tuple[dict[str, float], tuple[str, ...]]:
-    """What menus of any size earn and what the limit costs, where that is proved; else a note that says what is known."""
-    lower, upper = whole.certificate.lower, whole.certificate.upper
+def _cost_of_the_limit(whole: Answer, revenue: float, certain: float) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What menus of any size earn and what the limit costs, where that is proved; else a note that says what is known.
+
+    Parameters
+    ----------
+    whole : Answer
+        Without the limit.
+    revenue, certain : float
+        Of the limited menu, which is a menu of any size too: what it earns, and a lower bound on that.
+    """
+    lower, upper = max(whole.certificate.lower, certain), whole.certificate.upper
     if whole.exact is not None or whole.certificate.gap <= DEFAULT_GAP:
-        best = lower if whole.exact is None else float(whole.exact)
+        best = whole.certificate.lower if whole.exact is None else float(whole.exact)
         return {"unrestricted-revenue": best, "loss": max(0.0, best - revenue)}, ()
     words = f"the optimum of menus of any size was not proved, only that it is between {lower:.9g} and {upper:.9g}"
     return {}, (f"{words}: the limit on items costs at most {max(0.0, upper - revenue):.3g}",)

@@ -44,6 +44,7 @@ def held_against_itself(found: Solution) -> tuple[Solution, tuple[str, ...]]:
             wrong.append(f"its audit finds a violation of {violation:.3g}, and calls it {relative:.3g} of what is at stake")
     if found.status is Status.OPTIMAL:
         wrong += _not_optimal(found)
+    wrong += _accounts(found)
     for before, after in zip(found.claims, claims, strict=True):
         if before.true is not None and after.true is not None and _apart(found, before.true, after.true):
             wrong.append(f"{before.quantity} is {after.true:.9g}, and {before.true:.9g} in a claim about it")
@@ -54,6 +55,16 @@ def held_against_itself(found: Solution) -> tuple[Solution, tuple[str, ...]]:
             relation = {"eq": "is", "lower": "is at least", "upper": "is at most"}[after.relation]
             wrong.append(f"{after.quantity} {relation} {after.value}, proved ({after.source}), and it is {after.true:.9g}")
     return replace(found, claims=claims), tuple(dict.fromkeys(wrong))
+
+
+def _accounts(found: Solution) -> list[str]:
+    """Shares of what there is that exceed it, in markets that report the first best."""
+    known = {**found.quantities, found.objective: found.value}
+    return [
+        f"{less} is {known[less]:.9g}, above {more}, {known[more]:.9g}"
+        for less, more in (("revenue", "first-best"), ("welfare", "first-best"), ("full-information-revenue", "first-best"))
+        if {less, more} <= known.keys() and known[less] > known[more] and _apart(found, known[less], known[more])
+    ]
 
 
 def _not_optimal(found: Solution) -> list[str]:

@@ -193,3 +193,10 @@ def test_deep_nesting_is_one_line(depth: int, command: str, run: Callable[..., D
     file = tmp_path / "deep.json"
     file.write_text('{"mechanism": ' + "[" * depth + "]" * depth + "}")
     assert run(command, file).one_error() == f"error: {file}: is nested too deeply; at most 64 levels are read"
+
+
+def test_more_revenue_than_there_is_speaks_against_a_solution() -> None:
+    """Also where whoever changed the file took its claims out."""
+    data = json.loads((CASES / "forged.solution.json").read_text())
+    _, before = held_against_itself(Solution.from_dict({**data, "claims": []}))
+    assert "revenue is 0.9, above first-best, 0.325" in before
