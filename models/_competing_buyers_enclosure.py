@@ -28,7 +28,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from optmarket.laws import Law, PiecewiseLinear, Smooth
 from optmarket.models._competing_buyers_sums import on_lattice
@@ -112,18 +111,25 @@ def hull(share: FloatArray, earned: FloatArray, above: float = 0.0) -> Atoms:
     """
     # shares too small for a quotient count as none, and then no fall of T is theirs
     share = np.where(share > VANISHING, share, 0.0)
-    wide = share > 0
-    place: IntArray = np.flatnonzero(wide)
-    # a step without width, that rises, is steeper than all: it becomes one with the step before, or lifts the curve's start
-    group = np.cumsum(wide)
-    lifted = np.where(wide | (earned > 0), earned, 0.0)
-    rise = np.asarray(np.bincount(group, lifted, minlength=len(place) + 1), dtype=np.float64)
-    below, earned, share = float(rise[0]), rise[1:], share[place]
-    # steps become one until slopes fall
-    slope = np.clip(earned / share, -HUGE * HUGE, HUGE * HUGE)
-    first = np.asarray(isotonic_regression(slope, weights=share, increasing=False).blocks[:-1], dtype=np.int64)
-    share, earned = np.add.reduceat(share, first), np.add.reduceat(earned, first)
-    return Atoms(np.maximum.accumulate(-earned / share), share, place[first], below, above)
+    some = (share > 0) | (earned > 0)
+    place, share, earned = np.flatnonzero(some), share[some], earned[some]
+    slope = np.where(share > 0, earned / np.where(share > 0, share, 1.0), np.inf)
+    if (slope[1:] > slope[:-1]).any() or share[:1].sum() == 0:
+        # By products, which stay in proportion over any orders of magnitude: averages of slopes, as libraries for isotonic
+        # regression form them, lose a rare part far above the others.
+        pools: list[tuple[float, float, int]] = []
+        for width, rise, first in zip(share.tolist(), earned.tolist(), place.tolist(), strict=True):
+            # steps become one until slopes fall; a step without width, that rises, is steeper than all
+            while pools and pools[-1][1] * width <= rise * pools[-1][0]:
+                before, more, first = pools.pop()
+                width, rise = width + before, rise + more
+            pools.append((width, rise, first))
+        share, earned = (np.array([pool[k] for pool in pools]) for k in (0, 1))
+        place = np.array([pool[2] for pool in pools], dtype=np.int64)
+    below = 0.0
+    if len(share) and share[0] == 0:
+        below, share, earned, place = float(earned[0]), share[1:], earned[1:], place[1:]
+    return Atoms(np.maximum.accumulate(-earned / share), share, place, below, above)
 
 
 @dataclass(frozen=True, eq=False)

@@ -399,7 +399,7 @@ def solve(market: Market, options: Options | None = None) -> Answer:
     except SolverError:
         result = highs.LpResult.of_failure(linear)
     if result.x is not None:
-        incumbent(result.x, linear.unit * float(np.abs(result.multipliers).sum()))
+        incumbent(result.x, linear.unit * float(1 + market.externality) * float(np.abs(result.multipliers).sum()))
     status, exact, notes = result.status, None, []
     upper = min(result.bound * linear.unit, ceiling(market))
     if status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:

@@ -221,15 +221,17 @@ def _solve_line(params: Params, options: Options) -> Answer:
     price = floats([low, tiers.full_price(first)])
     served = serve(line, law, experiment, price, ROUNDING)
     kept = np.isin([0, 1], served.item[served.mass > 0])
-    experiment, price = experiment[kept], price[kept]
     upper = float(tiers.upper)
     if exact is not None:
+        # in fractions: a whole interval of types is indifferent to the low item, and one rounding of its price loses them all
         lower, upper = around(exact)
+        items = np.array([[first_left, second_left], [Fraction(0), Fraction(0)]], dtype=object)
+        menu = Menu(as_experiment(items)[kept], np.array([low, tiers.full_price(first)], dtype=object)[kept])
     else:
+        experiment, price = experiment[kept], price[kept]
         share, earned = _surely(params, Menu(experiment, price))
-        price = price * (1 - share)
         lower = min(earned, upper)
-    menu = Menu(experiment, price)
+        menu = Menu(experiment, price * (1 - share))
     mechanism = menu.as_mechanism()
     found = on_line(params, mechanism)
     gap = relative_gap(lower, upper)
@@ -252,8 +254,8 @@ def theory(params: Params) -> list[Claim]:
     if params.on_continuum:
         single, worth = line_bounds(params)
         return [
-            Claim("revenue", _written(single), "lower", "proved", "complete data alone at the best posted price", 1e-9),
-            Claim("revenue", _written(worth), "upper", "proved", "total value of complete data", 1e-9),
+            Claim("revenue", _written(single), "lower", "proved", "complete data alone at the best posted price"),
+            Claim("revenue", _written(worth), "upper", "proved", "total value of complete data"),
         ]
     claims = selling_information.theory(params.information)
     if not params.has_pairs:

@@ -70,7 +70,7 @@ def _accounts(found: Solution) -> list[str]:
 def _not_optimal(found: Solution) -> list[str]:
     asked = found.run.get("asked")
     gap = asked.get("gap") if isinstance(asked, dict) else None
-    wanted = max(DEFAULT_GAP, gap if isinstance(gap, float) else 0.0)
+    wanted = max(DEFAULT_GAP, float(gap) if isinstance(gap, (int, float)) else 0.0)
     wrong = []
     if not found.certificate.gap <= wanted:
         wrong.append(f"it is called optimal, and its bounds are {found.certificate.gap:.2g} apart; {wanted:g} was asked for")

@@ -285,7 +285,8 @@ def solve(
     settings : mapping, optional
         Of the solver, by its own names, for programs it does better on with them.
     patience : int, optional
-        Rounds after which separating the families' rows is given up, with `LpResult.stalled`, if since as many rounds neither
+        With an incumbent: rounds after which separating the families' rows is given up, with `LpResult.stalled`, if since as many
+        rounds neither
         the bound nor the incumbent has come closer to the other by a tenth of what was between them, and listing all rows is
         possible within `LISTABLE` non-zeros.
 
@@ -312,7 +313,7 @@ def solve(
     worst = dict.fromkeys(families, 0.0)
     rounds = iterations = 0
     stalled, gaps = False, [math.inf]
-    listable = patience is not None and program.size(listed=True)[2] <= LISTABLE
+    listable = patience is not None and incumbent is not None and program.size(listed=True)[2] <= LISTABLE
     while True:
         listed = Rows.join(rows for _, rows in order)
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)

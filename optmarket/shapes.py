@@ -58,7 +58,7 @@ _FAMILIES: dict[str, Callable[..., list[tuple[float, bool]]]] = {
     "gumbel_r": _peak_at(lambda: 0.0),
     "halflogistic": _falling,
     "halfnorm": _falling,
-    "invgauss": _peak_at(lambda mu: mu * (math.sqrt(1 + 2.25 * mu * mu) - 1.5 * mu)),
+    "invgauss": _peak_at(lambda mu: 1 / (math.sqrt(1 / mu**2 + 2.25) + 1.5)),
     "invgamma": _peak_at(lambda a: 1 / (a + 1)),
     "invweibull": _peak_at(lambda c: (c / (1 + c)) ** (1 / c)),
     "laplace": _peak_at(lambda: 0.0),

@@ -361,7 +361,7 @@ class Solution:
         name, value = self.objective, self.value
         lower, upper = self.certificate.lower, self.certificate.upper
         recomputed = self.audit.quantities.get(name, value)
-        rounding = 1e-12 * self.audit.unit
+        rounding = ZERO * self.audit.unit
 
         def above(one: float, other: float) -> bool:
             return one > other and relative_gap(other, one, rounding) > AUDIT_TOLERANCE
