@@ -348,7 +348,9 @@ def surely(market: Market, mechanism: Tallied, priced: float = 0.0) -> float:
     views = mechanism.seen_by_kind(market)
     size = math.fsum(count * view.mean(np.abs(view.paid)) for view, count in zip(views, groups.sizes, strict=True))
     slack = 2.0**-51 * roundings * size
-    lost = max(n * judged.worst, priced * max(judged.relative.values(), default=0.0))
+    # gains are computed with roundings of their own, relative to what is at stake for the type
+    relative = max(judged.relative.values(), default=0.0) + 2.0**-51 * roundings
+    lost = max(n * judged.worst, priced * relative)
     return math.nextafter(judged.quantities["revenue"] - lost - slack, -math.inf)
 
 
@@ -406,7 +408,8 @@ def solve(market: Market, options: Options | None = None) -> Answer:
         # to tell nobody anything is always feasible, and payments have bounds: so it is the solver that failed
         notes.append(f"the solver ended {status}, which this program cannot be: the bounds are what else is known")
         status = Status.GAP
-    gap = relative_gap(best[1], upper)
+    # ends that cross prove that one is wrong by rounding: then exact arithmetic decides
+    gap = relative_gap(best[1], upper) if best[1] <= upper else math.inf
     if options.exact and status in {Status.OPTIMAL, Status.GAP}:
         proof: Proof | Status | None = refinement.solve_exactly(linear, result, left())
     elif status in {Status.OPTIMAL, Status.GAP} and refinement.is_worthwhile(options, gap, result, linear, close=0.0):
