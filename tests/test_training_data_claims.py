@@ -21,6 +21,7 @@ from scipy.sparse import coo_matrix
 
 import optmarket as om
 from optmarket.models.selling_training_data import Line, Params, solve, two_types
+from optmarket.numbers import exact, written_floats
 from optmarket.solution import Options
 
 HOME = Path(__file__).resolve().parents[1] / "instances" / "selling-training-data"
@@ -588,10 +589,12 @@ def test_no_drawn_menu_earns_more_on_a_line() -> None:
                 items = []
                 for item in [*tiers, tiers[0]]:
                     chances = far * np.array([[source.random() for _ in range(4)] for _ in range(2)])
-                    told = np.array(item["experiment"], dtype=float)
+                    told = written_floats(item["experiment"])
                     chances[:, : told.shape[1]] += told
                     chances /= chances.sum(axis=1, keepdims=True)
-                    items.append({"experiment": chances.tolist(), "price": float(item["price"]) * (1 - far * source.random())})
+                    items.append(
+                        {"experiment": chances.tolist(), "price": float(exact(item["price"])) * (1 - far * source.random())}
+                    )
                 menu = {"format": 1, "model": "selling-training-data", "items": items}
                 assert om.audit(path, menu).quantities["revenue"] <= best + 1e-9
 
@@ -716,7 +719,7 @@ def test_the_cut_off_theorem_needs_its_bar() -> None:
 
 def test_the_first_tier_names_a_state_to_both_own_signals_only_if_it_is_true() -> None:
     """001-25, 001-33: action 2 to both own signals in state 2 alone; state 1 is never told apart."""
-    low = np.array(om.solve(HOME / "line-fixed-error.toml").mechanism["items"][0]["experiment"], dtype=float)
+    low = written_floats(om.solve(HOME / "line-fixed-error.toml").mechanism["items"][0]["experiment"])
     assert low[0] == pytest.approx([1, 0], abs=1e-9)
     assert low[1] == pytest.approx([0.2, 0.8], abs=1e-9)
     joint = measure(0.03, 0.3)  # below the cut-off, 1/25
