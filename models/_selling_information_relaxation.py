@@ -20,6 +20,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from optmarket import highs
+from optmarket.errors import SolverError
 from optmarket.models._selling_information_bend import Bend
 from optmarket.models._selling_information_plane import Plane
 from optmarket.program import FloatArray, IntArray, LinearProgram, Rows
@@ -168,9 +169,11 @@ class Relaxation:
         pairs = _nearest(total)
         while True:
             program, rows = _program(total, pairs)
-            found = highs.solve(
-                program, replace(options, gap=None, time_limit=min(left(), ENDLESS), progress=None), settings=SOLVER
-            )
+            settings = replace(options, gap=None, time_limit=min(left(), ENDLESS), progress=None)
+            try:
+                found = highs.solve(program, settings, settings=SOLVER)
+            except SolverError:  # what is known by now stands
+                found = replace(highs.LpResult.of_failure(program), status=Status.GAP)
             if found.x is None:
                 item = np.zeros((0, 3))
             else:
