@@ -343,8 +343,10 @@ def solve(params: Params, options: Options) -> Answer:
             menu = _best(types, menu, search, value)
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-    lower = min(menu.revenue, upper)
     mechanism = Menu(menu.experiment, menu.price).as_mechanism()
+    found = quantities(params, mechanism)
+    # computed in two ways, which floats may tell apart in the last digits: the lower of them counts
+    lower = min(menu.revenue, found["revenue"], upper)
     gap = relative_gap(lower, upper)
     if gap <= options.wanted and status is not Status.INTERRUPTED:
         status = Status.OPTIMAL
@@ -353,7 +355,7 @@ def solve(params: Params, options: Options) -> Answer:
     return Answer(
         status=status,
         mechanism=mechanism,
-        quantities=quantities(params, mechanism),
+        quantities=found,
         certificate=Certificate(lower, upper, gap),
         method="envelope",
         notes=() if search.exact else ("bounds as accurate as the distribution function, which is computed in floats",),
