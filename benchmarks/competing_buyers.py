@@ -63,7 +63,7 @@ def measured(name: str) -> dict[str, Any]:
 def tables() -> dict[str, Any]:
     """All rows of the paper's tables: revenue alone, and whole solves with mechanism, audit and bounds."""
     import optmarket as om
-    from optmarket.models._competing_buyers_continuum import revenue
+    from optmarket.models.competing_buyers.virtual_values.continuum import revenue
 
     cases = [om.load(GALLERY / f"{name}.toml") for name in ROWS]
     start = time.perf_counter()

@@ -126,7 +126,7 @@ def measure(method: str, family: str, n: int, limit: float, kind: str) -> dict[s
     import cvxpy  # noqa: F401  not part of what is timed
     import numpy as np
 
-    from optmarket.numbers import floats
+    from optmarket.rationals import floats
 
     joint = floats([buyer.joint or [[entry] for entry in buyer.belief or ()] for buyer in params.types])
     # matching payoffs: measure times payoff, [type][state][context][action]
@@ -154,10 +154,10 @@ def clock(limit: float, kind: str) -> Any:
 
 def with_optmarket(params: Any, method: str, limit: float, kind: str) -> dict[str, Any]:
     """Time `solve`, what it spends in the solver and in separation, and then the solve of its tight rows alone."""
-    from optmarket import highs
+    from optmarket.lp import highs
+    from optmarket.lp.program import LinearProgram
     from optmarket.models import selling_information
-    from optmarket.models._selling_information_program import IncentiveRows
-    from optmarket.program import LinearProgram
+    from optmarket.models.selling_information.lp import IncentiveRows
     from optmarket.solution import Options
 
     now = CLOCKS[kind][0]

@@ -72,8 +72,8 @@ def closed_map() -> Any:
 
 def program_map() -> Any:
     """The same by a linear program for each."""
-    from optmarket import highs
-    from optmarket.models._selling_training_data_program import build
+    from optmarket.lp import highs
+    from optmarket.models.selling_training_data.lp import build
 
     half = Fraction(1, 2)
     types = zip(*(map(Fraction, part.round(12).astype(str)) for part in low_types()), strict=True)

@@ -1,1 +1,1 @@
-"""The markets, one module each; `optmarket.registry` finds them by name."""
+"""The markets, one package each; `optmarket.modeling.registry` finds them by name."""

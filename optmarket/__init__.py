@@ -6,14 +6,14 @@ from optmarket import startup as _startup  # noqa: F401 - before anything that t
 
 # isort: split
 
+from optmarket.api import audit, load, solve
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
-from optmarket.instance import Instance
-from optmarket.program import LinearProgram
+from optmarket.instances.instance import Instance
+from optmarket.lp.program import LinearProgram
+from optmarket.reporting.tables import tables
 from optmarket.solution import VERSION as __version__
 from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Progress, Solution, Status
-from optmarket.sweep import Sweep, sweep
-from optmarket.tables import tables
-from optmarket.workflow import audit, load, solve
+from optmarket.studies.sweep import Sweep, sweep
 
 __all__ = [
     "Answer",

@@ -2,7 +2,7 @@
 
 import sys
 
-from optmarket.cli import main
+from optmarket.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

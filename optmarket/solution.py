@@ -26,9 +26,9 @@ from pydantic import (
 )
 
 from optmarket.errors import InstanceError, ModelError
-from optmarket.faults import translate
 from optmarket.files import read_json, write_text
-from optmarket.numbers import exact, shown
+from optmarket.instances.validation import translate
+from optmarket.rationals import exact, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -380,7 +380,7 @@ class Solution:
         return tuple(found)
 
     def plot(self) -> Figure:
-        """A matplotlib figure of the mechanism; `optmarket.plots.save` writes it.
+        """A matplotlib figure of the mechanism; `optmarket.plotting.save` writes it.
 
         Raises
         ------

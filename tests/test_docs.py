@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 import optmarket
-from optmarket import cli
+from optmarket.cli import main
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SESSIONS = [
     pytest.param(command, output, id=f"{page.name}: {command}")
@@ -42,7 +41,7 @@ def test_every_page_with_an_example_is_found() -> None:
 
 def test_every_command_stands_on_its_page() -> None:
     there = {command for command, _ in (session.values for session in SESSIONS)}
-    commands = [command.name for command in cli.app.registered_commands]
+    commands = [command.name for command in main.app.registered_commands]
     assert len(commands) > 5
     assert {"--help", *(f"{name} --help" for name in commands)} <= there
 

@@ -1,9 +1,8 @@
-"""Guards of the house itself: what is shipped, what the README promises, and which module may import which."""
+"""What is shipped, what the README promises, what is depended on, and what tests depend on."""
 
 from __future__ import annotations
 
 import ast
-import graphlib
 import importlib
 import importlib.metadata
 import itertools
@@ -21,55 +20,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support import layout
+from support.paths import ROOT
 
 import optmarket
 
-ROOT = Path(__file__).resolve().parent.parent
 ENGINE = ROOT / "optmarket"
 MARKETS = ROOT / "models"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-
-# A module may import from its own row and the rows above it, and nowhere in a circle.
-LAYERS = (
-    {"errors", "startup", "text"},
-    {"numbers"},
-    {"faults", "files", "program"},
-    {"laws", "shapes"},
-    {"distributions", "maxima"},
-    {"largest_share", "simplex"},
-    {"solution"},
-    {"instance", "template"},
-    {"separation", "settings"},
-    {"certificate", "convex", "highs", "plots"},
-    {"export", "refinement"},
-    {"registry"},
-    {"workflow"},
-    {"consistency"},
-    {"pages", "tables"},
-    {"cells", "sweep"},
-    {"curves", "mechanisms"},
-    {"reproduce"},
-    {"terminal"},
-    {"__init__"},
-    {"shell"},
-    {"cli_many"},
-    {"cli"},
-    {"__main__"},
-)
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-# What runs markets; a market that imported it would run itself.
-ABOVE_MARKETS = {
-    "workflow",
-    "consistency",
-    "sweep",
-    "curves",
-    "mechanisms",
-    "reproduce",
-    "__init__",
-    "cli_many",
-    "cli",
-    "__main__",
-}
 
 
 # --- what is shipped ---
@@ -125,9 +83,18 @@ def wheel(wheel_file: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def test_every_folder_of_modules_is_a_listed_package() -> None:
+    """setuptools ships what is listed; a folder that is forgotten would be missing from the wheel alone."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    engine = {".".join(("optmarket", *path.parent.relative_to(ENGINE).parts)) for path in layout.ENGINE_FILES}
+    markets = {".".join(("optmarket.models", *path.parent.relative_to(MARKETS).parts)) for path in layout.MARKET_FILES}
+    assert settings["packages"] == sorted(engine | markets)
+    assert all((path.parent / "__init__.py").is_file() for path in layout.ENGINE_FILES + layout.MARKET_FILES)
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
-    expected = {f"optmarket/{path.name}" for path in ENGINE.glob("*.py")}
-    expected |= {f"optmarket/models/{path.name}" for path in MARKETS.glob("*.py")}
+    expected = {f"optmarket/{path.relative_to(ENGINE).as_posix()}" for path in layout.ENGINE_FILES}
+    expected |= {f"optmarket/models/{path.relative_to(MARKETS).as_posix()}" for path in layout.MARKET_FILES}
     expected.add("optmarket/py.typed")
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert shipped == expected
@@ -190,121 +157,6 @@ def test_the_solve_command_of_the_readme(tmp_path: Path) -> None:
     """As a newcomer types it, in a tree that was never installed; needs a package index."""
     done = run("bash", "-c", readme_command("optmarket solve"), cwd=copy_of_tree(tmp_path / "tree"))
     assert "optimal" in done.stdout
-
-
-# --- which module may import which ---
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the package by its dotted name; a package's own file as `<package>.__init__`."""
-    found = {f"optmarket.{path.stem}": path for path in ENGINE.glob("*.py")}
-    found |= {f"optmarket.models.{path.stem}": path for path in MARKETS.glob("*.py")}
-    return found
-
-
-def imports(name: str, path: Path, known: dict[str, Path]) -> set[str]:
-    """The dotted names of the modules it imports, wherever in the file: ours down to the module, others by their top name."""
-    package = name.rpartition(".")[0]
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
-            found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names}
-    whole = {"optmarket": "optmarket.__init__", "optmarket.models": "optmarket.models.__init__"}
-    return {whole.get(one, one) if one.partition(".")[0] == "optmarket" else one.partition(".")[0] for one in found}
-
-
-KNOWN = modules()
-GRAPH = {name: imports(name, path, KNOWN) for name, path in KNOWN.items()}
-
-
-def is_market(name: str) -> bool:
-    return name.startswith("optmarket.models.") and name != "optmarket.models.__init__"
-
-
-def short(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def edges(*, of_markets: bool) -> Iterator[tuple[str, str]]:
-    """(importing module, imported name) of all markets or of the whole engine; never none at all."""
-    found = [(name, one) for name, targets in GRAPH.items() if is_market(name) is of_markets for one in targets]
-    assert found, "no import found: the walk is broken, or the tree is empty"
-    yield from found
-
-
-def market_names() -> list[str]:
-    found = sorted(short(name) for name in KNOWN if is_market(name) and not short(name).startswith("_"))
-    assert found, "no market found in models/"
-    return found
-
-
-def test_every_module_of_the_engine_has_a_layer() -> None:
-    engine = {path.stem for path in ENGINE.glob("*.py")}
-    assert engine - RANK.keys() == set(), "place new modules in LAYERS on purpose"
-    assert {"__init__", "__main__", "cli", "errors", "registry"} <= engine
-    folders = {path.name for path in ENGINE.iterdir() if path.is_dir()} - {"__pycache__"}
-    assert folders == {"models"}, "optmarket/ is flat"
-
-
-def test_the_engine_imports_downwards() -> None:
-    upwards = [
-        f"{name} imports {one}"
-        for name, one in edges(of_markets=False)
-        if one.startswith("optmarket.") and one.count(".") == 1 and RANK.get(short(one), len(LAYERS)) > RANK.get(short(name), -1)
-    ]
-    assert upwards == []
-
-
-def test_no_import_goes_in_a_circle() -> None:
-    ours = {name: {one for one in targets if one in KNOWN} for name, targets in GRAPH.items()}
-    order = list(graphlib.TopologicalSorter(ours).static_order())  # raises CycleError and names the circle
-    assert set(order) == set(KNOWN)
-
-
-def test_the_engine_imports_no_market() -> None:
-    direct = [f"{name} imports {one}" for name, one in edges(of_markets=False) if is_market(one)]
-    assert direct == []
-    folder = {name for name, one in edges(of_markets=False) if one == "optmarket.models.__init__"}
-    assert folder <= {"optmarket.registry"}, "only the registry knows where markets lie"
-
-
-def test_the_engine_names_no_market() -> None:
-    words = re.compile("|".join(rf"\b{name.replace('_', '[-_]')}\b" for name in market_names()))
-    named = [
-        f"{path.name}:{number}: {line.strip()}"
-        for path in sorted(ENGINE.glob("*.py"))
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if words.search(line)
-    ]
-    assert named == []
-
-
-def owner(room: str) -> str | None:
-    """The market whose private room `_<market>_<part>` this is."""
-    return max((name for name in market_names() if room.startswith(f"_{name}_")), key=len, default=None)
-
-
-def test_every_private_room_belongs_to_a_market() -> None:
-    rooms = [short(name) for name in KNOWN if is_market(name) and short(name).startswith("_")]
-    assert [room for room in rooms if owner(room) is None] == []
-
-
-def test_markets_import_from_the_engine_and_their_own_rooms_only() -> None:
-    wrong = []
-    for name, one in edges(of_markets=True):
-        if one.startswith("optmarket.models."):
-            allowed = owner(short(one)) in {owner(short(name)) or short(name), None}
-        elif one.startswith("optmarket."):
-            allowed = one in KNOWN and short(one) not in ABOVE_MARKETS
-        else:
-            allowed = one != "highspy"  # programs are solved by the engine alone
-        if not allowed:
-            wrong.append(f"{name} imports {one}")
-    assert wrong == []
 
 
 def requirement_names(lines: Iterable[str]) -> set[str]:
@@ -390,7 +242,7 @@ def test_every_environment_of_ci_but_the_newest_has_its_versions_given() -> None
 
 
 def test_dependencies_are_what_is_imported() -> None:
-    outside = {one for targets in GRAPH.values() for one in targets if not one.startswith("optmarket.")}
+    outside = {one for targets in layout.GRAPH.values() for one in targets if not one.startswith("optmarket.")}
     imported = outside - sys.stdlib_module_names
     needed = requirement_names(PROJECT["dependencies"])
     optional = requirement_names(line for extra in EXTRAS.keys() - {"test", "dev"} for line in EXTRAS[extra])
@@ -401,7 +253,7 @@ def test_dependencies_are_what_is_imported() -> None:
 # --- what tests depend on ---
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.name)
 def test_no_test_reads_a_clock(path: Path) -> None:
     """What takes how long says how busy the machine is; tests count rounds, rows or calls, and wait for files or processes."""
     clocks = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "now", "today"}

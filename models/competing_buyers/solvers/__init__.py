@@ -1,0 +1,1 @@
+"""Ways to find the optimal mechanism of several buyers."""

@@ -1,0 +1,1 @@
+"""Virtual values, their sums, and the optimum of a continuum of values."""

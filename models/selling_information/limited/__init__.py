@@ -1,0 +1,1 @@
+"""Menus of at most a given number of items."""

@@ -1,0 +1,1 @@
+"""Instance files: read, checked, varied, and written as templates."""

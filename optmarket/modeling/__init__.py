@@ -1,0 +1,1 @@
+"""What a market is to the engine, and what markets share."""

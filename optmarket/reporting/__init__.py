@@ -1,0 +1,1 @@
+"""Solutions for people: pages, tables, digits, and the streams they go to."""

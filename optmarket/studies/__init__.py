@@ -1,0 +1,1 @@
+"""Many solves at once: sweeps, curves, the instance library, mechanism files."""
