@@ -19,10 +19,15 @@ from typing import Any
 
 from one_buyer import machine
 
-GALLERY = Path(__file__).parents[1] / "instances" / "competing-buyers"
+LIBRARY = Path(__file__).parents[1] / "instances" / "competing-buyers"
 PATIENCE = 60  # seconds for cvxpy
-ROWS = [f"{law}-{ic}-{alpha}-{prior}" for ic in ("bayesian", "ex-post") for law in ("uniform", "exponential", "unlike")
-        for alpha in ("weak", "strong") for prior in ("even", "skewed")]  # fmt: skip
+ROWS = [
+    f"{values}-{ic}-{externality}-{prior}"
+    for ic in ("bayesian", "ex-post")
+    for values in ("uniform", "exponential", "asymmetric")
+    for externality in ("weak", "strong")
+    for prior in ("even", "skewed")
+]
 EVEN = {"prior": ["1/2", "1/2"], "externality": "1/2"}
 # name: what, formulation, buyers, reports each, incentives, aim in seconds
 FORMS: dict[str, tuple[str, str, int, int, str, str]] = {
@@ -40,16 +45,16 @@ AGAINST = (4, 8, 16, 32, 64)
 
 def grid(what: str, buyers: int, size: int) -> list[dict[str, Any]]:
     """Buyers whose values, or beliefs in the first of two states, are uniform in so many cells."""
-    law = {"dist": "uniform"}
+    distribution = {"dist": "uniform"}
     if what == "values":
-        return [{"count": buyers, "value": law, "grid": {"size": size, "rule": "lower"}}]
-    return [{"count": buyers, "belief": law, "grid": {"size": size}}]
+        return [{"count": buyers, "value": distribution, "grid": {"size": size, "rule": "lower"}}]
+    return [{"count": buyers, "belief": distribution, "grid": {"size": size}}]
 
 
 def measured(name: str) -> dict[str, Any]:
     """One measurement: seconds of the solve, and its revenue and certified gap."""
     from optmarket.models import competing_buyers as market
-    from optmarket.solution import Options
+    from optmarket.options import Options
 
     what, form, buyers, size, ic, _ = FORMS[name]
     fields = EVEN if what == "values" else {"externality": "1/2"}
@@ -65,7 +70,7 @@ def tables() -> dict[str, Any]:
     import optmarket as om
     from optmarket.models.competing_buyers.virtual_values.continuum import revenue
 
-    cases = [om.load(GALLERY / f"{name}.toml") for name in ROWS]
+    cases = [om.load(LIBRARY / f"{name}.toml") for name in ROWS]
     start = time.perf_counter()
     values = [revenue(case.params)[0] for case in cases]
     alone = time.perf_counter() - start
@@ -82,7 +87,7 @@ def ratio(text: str) -> float:
 
 
 def ours(size: int, ic: str) -> dict[str, Any]:
-    """The general program of two buyers of private beliefs, rows on demand."""
+    """The general program of two buyers of private beliefs, by constraint generation."""
     FORMS["general"] = ("beliefs", "general", 2, size, ic, "–")
     return measured("general")
 
@@ -186,7 +191,8 @@ def main() -> None:
             flush=True,
         )
     print(
-        "\n| two buyers of private beliefs | rows on demand | cvxpy, arrays, HiGHS | difference |\n| --- | ---: | ---: | ---: |"
+        "\n| two buyers of private beliefs | constraint generation | cvxpy, arrays, HiGHS | difference |"
+        "\n| --- | ---: | ---: | ---: |"
     )
     for ic in ("bayesian", "ex-post"):
         over = False

@@ -1,4 +1,4 @@
-"""How long whole distributions of types take, to which bracket, beside trained networks and a grid.
+"""How long continua of types take, to which bracket, beside trained networks and a grid.
 
 ``python benchmarks/distributions.py`` prints the tables; ``--runs N`` repeats each measurement, and the median and the spread are
 printed. One thread, processor seconds, the parsing of the instance and the audit included. Run it where the instances lie.
@@ -14,7 +14,7 @@ from typing import Any
 
 from one_buyer import machine
 
-GALLERY = Path(__file__).parents[1] / "instances" / "selling-information"
+LIBRARY = Path(__file__).parents[1] / "instances" / "selling-information"
 FINEST = 1e-6  # of a bracket on beliefs and values
 GRIDS = ((5, 10), (10, 20), (20, 40))
 
@@ -26,7 +26,7 @@ def solved(name: str, gap: float | None, runs: int) -> tuple[Any, str]:
     seconds = []
     for _ in range(runs):
         start = time.process_time()
-        found = om.solve(GALLERY / f"{name}.toml", gap=gap)
+        found = om.solve(LIBRARY / f"{name}.toml", gap=gap)
         seconds.append(time.process_time() - start)
     return found, f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
 
@@ -35,20 +35,20 @@ def learned(name: str) -> str:
     """By how much a trained network's menu falls short of what is proved, in percent."""
     import optmarket as om
 
-    if not (GALLERY / f"{name}.learned.json").exists():
+    if not (LIBRARY / f"{name}.learned.json").exists():
         return "–"
-    case = om.load(GALLERY / f"{name}.toml")
+    case = om.load(LIBRARY / f"{name}.toml")
     best = om.solve(case).certificate.lower
-    return f"{100 * (1 - om.audit(case, GALLERY / f'{name}.learned.json').quantities['revenue'] / best):.2g} %"
+    return f"{100 * (1 - om.audit(case, LIBRARY / f'{name}.learned.json').quantities['revenue'] / best):.2g} %"
 
 
 def on_grid(name: str, size: tuple[int, int]) -> tuple[float, float]:
     """What a grid's optimum is, and its processor seconds."""
     from optmarket import load
     from optmarket.models import selling_information as market
-    from optmarket.solution import Options
+    from optmarket.options import Options
 
-    params = load(GALLERY / f"{name}.toml").params.model_dump(mode="json", by_alias=True)
+    params = load(LIBRARY / f"{name}.toml").params.model_dump(mode="json", by_alias=True)
     start = time.process_time()
     finite = market.Params.model_validate({**params, "grid": {"size": list(size)}})
     return market.solve(finite, Options()).quantities["revenue"], time.process_time() - start

@@ -1,4 +1,4 @@
-"""How long a one-buyer market takes: rows on demand against the listed program and against cvxpy.
+"""How long a one-buyer market takes: constraint generation against the full LP and against cvxpy.
 
 ``python benchmarks/one_buyer.py`` measures everything and prints one table; ``--quick`` takes under a minute. Every measurement
 is a process of its own, on one thread, so that its peak memory is its own and it can be stopped. ``--clock processor`` counts the
@@ -10,45 +10,36 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
-import itertools
 import json
 import math
 import os
 import platform
-import resource
-import signal
 import statistics
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from one_buyer_measurement import ARRAYS, CLOCKS, CUTS, FULL, LOOPS
+
 # The parent imports nothing large: a process starts its peak memory from that of the one it comes from.
 
-AGREE = 1e-6
-SEED = 2018
+MEASUREMENT = Path(__file__).with_name("one_buyer_measurement.py")
+AGREE = 1e-6  # payoff units: what the values found by all methods may differ by
 BRIEF = 10.0  # seconds below which the slow methods are repeated too
-PATIENCE = 600.0  # limit of rows on demand
-CLOCKS = {
-    "wall": (time.perf_counter, signal.ITIMER_REAL, signal.SIGALRM),
-    "processor": (time.process_time, signal.ITIMER_PROF, signal.SIGPROF),
-}
+PATIENCE = 600.0  # limit of constraint generation
 MARKERS = ("<!-- measured: begin -->", "<!-- measured: end -->")
-CUTS, FULL, LOOPS = "rows on demand", "full LP", "cvxpy, loops"
-ARRAYS = {"HiGHS simplex": {"solver": "HIGHS"}, "HiGHS ipm": {"solver": "HIGHS", "highs_options": {"solver": "ipm"}}}
-ARRAYS["Clarabel"] = {"solver": "CLARABEL"}
 
 
 @dataclass(frozen=True)
 class Family:
-    """Markets of one kind.
+    """A family of markets.
 
     Attributes
     ----------
     sizes, quick : tuple of int
-        Numbers of types asked for.
+        Numbers of types.
     race : int
         Size at which the solvers for cvxpy with arrays are compared.
     targets : dict
@@ -84,183 +75,11 @@ def snapped(family: str, n: int) -> int:
     return (order + 1) * (order + 2) // 2
 
 
-def market(family: str, n: int) -> dict[str, Any]:
-    """Fields of a market with n types."""
-    from fractions import Fraction
-
-    import numpy as np
-    from scipy.stats import beta
-
-    third = Fraction(1, 3)
-    if family == "line":
-        edges = np.linspace(0, 1, n + 1)
-        mass = np.diff(beta.cdf(edges, 8, 30) + beta.cdf(edges, 60, 30)) / 2
-        points = [Fraction(2 * k + 1, 2 * n) for k in range(n)]
-        types = [
-            {"weight": float(weight), "belief": [point, 1 - point]} for weight, point in zip(mass, points, strict=True) if weight
-        ]
-    elif family == "simplex":
-        order = math.isqrt(8 * n + 1) // 2 - 1
-        lattice = [(i, j, order - i - j) for i in range(order + 1) for j in range(order + 1 - i)]
-        # a third of a step inside, so that no belief is certain of anything
-        types = [{"weight": Fraction(1, n), "belief": [(k + third) / (order + 1) for k in point]} for point in lattice]
-    elif family == "contexts":
-        half, types = Fraction(1, 2), []
-        for k in range(n):
-            first = Fraction(2 * k + 1, 8 * n)
-            second = Fraction(3, 10) - first / 5
-            types.append({"weight": Fraction(1, n), "joint": [[half - first, first], [second, half - second]]})
-    else:
-        beliefs = np.random.default_rng(SEED).dirichlet([1, 1, 1], n)
-        types = [{"weight": Fraction(1, n), "belief": belief.tolist()} for belief in beliefs]
-    return {"types": types}
-
-
-def measure(method: str, family: str, n: int, limit: float, kind: str) -> dict[str, Any]:
-    """One measurement, in a process of its own that an alarm ends after `limit` seconds."""
-    from optmarket.models import selling_information
-
-    params = selling_information.Params.model_validate(market(family, n))
-    if method in (CUTS, FULL):
-        return with_optmarket(params, method, limit, kind)
-    import cvxpy  # noqa: F401  not part of what is timed
-    import numpy as np
-
-    from optmarket.rationals import floats
-
-    joint = floats([buyer.joint or [[entry] for entry in buyer.belief or ()] for buyer in params.types])
-    # matching payoffs: measure times payoff, [type][state][context][action]
-    product = joint[:, :, :, None] * np.eye(joint.shape[1])[:, None, :]
-    weight = floats([buyer.weight for buyer in params.types])
-    with clock(limit, kind) as spent:
-        value = in_loops(weight, product) if method == LOOPS else in_arrays(weight, product, ARRAYS[method])
-    return {"value": value, **spent}
-
-
-@contextlib.contextmanager
-def clock(limit: float, kind: str) -> Any:
-    """Seconds, seconds by either clock and peak MiB of a block, put into the dict it yields."""
-    _, timer, _ = CLOCKS[kind]
-    spent: dict[str, float] = {}
-    start = {name: now() for name, (now, _, _) in CLOCKS.items()}
-    signal.setitimer(timer, limit)
-    yield spent
-    spent.update({name: now() - start[name] for name, (now, _, _) in CLOCKS.items()})
-    signal.setitimer(timer, 0)
-    spent["seconds"] = spent[kind]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    spent["memory"] = peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def with_optmarket(params: Any, method: str, limit: float, kind: str) -> dict[str, Any]:
-    """Time `solve`, what it spends in the solver and in separation, and then the solve of its tight rows alone."""
-    from optmarket.lp import highs
-    from optmarket.lp.program import LinearProgram
-    from optmarket.models import selling_information
-    from optmarket.models.selling_information.lp import IncentiveRows
-    from optmarket.solution import Options
-
-    now = CLOCKS[kind][0]
-    inside = {"solver": 0.0, "separation": 0.0}
-    kept: list[Any] = []
-
-    def timed(function: Any, name: str) -> Any:
-        def wrapper(*args: Any) -> Any:
-            start = now()
-            try:
-                return function(*args)
-            finally:
-                inside[name] += now() - start
-
-        return wrapper
-
-    solve = highs.solve
-
-    def recorded(program: Any, *args: Any, **kwargs: Any) -> Any:
-        kept[:] = program, solve(program, *args, **kwargs)
-        return kept[1]
-
-    highs.Session.run = timed(highs.Session.run, "solver")  # type: ignore[method-assign]
-    IncentiveRows.separate = timed(IncentiveRows.separate, "separation")  # type: ignore[method-assign]
-    highs.solve = recorded  # type: ignore[assignment]
-    with clock(limit, kind) as spent:
-        answer = selling_information.solve(params, Options(method="full" if method == FULL else "cuts"))
-    found: dict[str, Any] = {
-        "value": answer.certificate.upper,
-        "lower": answer.certificate.lower,
-        "gap": answer.certificate.gap,
-        "rounds": answer.run["rounds"],
-        "rows": answer.run["rows"],
-        **inside,
-        **spent,
-    }
-    if method == FULL:
-        return found
-    program, result = kept
-    activity = result.rows.activity(result.x)
-    slack = (activity - result.rows.lower).clip(max=result.rows.upper - activity)
-    tight = ((slack < highs.FEASIBILITY) | (result.multipliers != 0)).nonzero()[0]
-    start = now()
-    least = LinearProgram(program.sense, program.offset)
-    least.add_variables("all", (program.columns,), lower=program.lower, upper=program.upper, objective=program.objective)
-    least.add_rows("tight", result.rows.take(tight))
-    again = solve(least)
-    found["limit"] = now() - start
-    found["limit value"] = float(program.objective @ again.x + program.offset)
-    found["tight"] = len(tight)
-    return found
-
-
-def in_loops(weight: Any, product: Any) -> float:
-    """The program as its formulas stand, one constraint for each pair of types; cvxpy chooses the solver."""
-    import cvxpy as cp
-
-    types, states, contexts, actions = product.shape
-    profiles = list(itertools.product(range(actions), repeat=contexts))
-    experiment = [cp.Variable((states, len(profiles)), nonneg=True) for _ in range(types)]
-    price = cp.Variable(types, nonneg=True)
-    constraints = [cp.sum(pi, axis=1) == 1 for pi in experiment]
-    for r in range(types):
-        obeyed = (
-            sum(product[r, :, c, profile[c]] @ experiment[r][:, s] for s, profile in enumerate(profiles) for c in range(contexts))
-            - price[r]
-        )
-        constraints.append(obeyed >= product[r].sum(axis=0).max(axis=1).sum())
-        for q in range(types):
-            deviating = sum(
-                cp.max(product[r, :, c].T @ experiment[q][:, s]) for s in range(len(profiles)) for c in range(contexts)
-            )
-            constraints.append(obeyed >= deviating - price[q])
-    return float(cp.Problem(cp.Maximize(weight @ price), constraints).solve())
-
-
-def in_arrays(weight: Any, product: Any, options: dict[str, Any]) -> float:
-    """The same program in matrices: one variable for each signal, one constraint for all pairs of types."""
-    import cvxpy as cp
-    import numpy as np
-
-    types, states, contexts, actions = product.shape
-    profiles = list(itertools.product(range(actions), repeat=contexts))
-    experiment = [cp.Variable((states, types), nonneg=True) for _ in profiles]
-    price = cp.Variable((types, 1), nonneg=True)
-    gain = [sum(product[:, :, c, profile[c]] for c in range(contexts)) for profile in profiles]
-    obeyed = sum(cp.sum(cp.multiply(g.T, pi), axis=0) for g, pi in zip(gain, experiment, strict=True))
-    obeyed = cp.reshape(obeyed, (types, 1), order="F") - price
-    deviating = sum(cp.maximum(*(product[:, :, c, a] @ pi for a in range(actions))) for pi in experiment for c in range(contexts))
-    everyone = np.ones((1, types))
-    constraints = [
-        sum(experiment) == 1,
-        obeyed[:, 0] >= product.sum(axis=1).max(axis=2).sum(axis=1),
-        obeyed @ everyone >= deviating - (price @ everyone).T,
-    ]
-    return float(cp.Problem(cp.Maximize(weight @ price[:, 0]), constraints).solve(**options))
-
-
 class Bench:
     """Measurements made and kept, by method, family and size; None stands for one that was stopped."""
 
-    def __init__(self, runs: int, limit: float, kind: str, store: Path | None) -> None:
-        self.runs, self.limit, self.kind, self.store = runs, limit, kind, store
+    def __init__(self, runs: int, limit: float, clock: str, store: Path | None) -> None:
+        self.runs, self.limit, self.clock, self.store = runs, limit, clock, store
         self.done: dict[str, list[dict[str, Any] | None]] = {}
         if store is not None and store.exists():
             self.done = json.loads(store.read_text("utf-8"))
@@ -270,14 +89,14 @@ class Bench:
         return self.done.get(f"{method} | {family} | {n}", [])
 
     def run(self, method: str, family: str, n: int, runs: int | None = None) -> float:
-        """Measure until there are as many runs as wanted; the median of their seconds, infinite if stopped."""
+        """Measure until there are as many runs as requested; the median of their seconds, infinite if stopped."""
         limit = PATIENCE if method == CUTS else self.limit
         results = self.done.setdefault(f"{method} | {family} | {n}", [])
         while len(results) < (self.runs if runs is None else runs) and None not in results:
             environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-            command = [sys.executable, __file__, "--measure", method, family, str(n), str(limit), self.kind]
+            command = [sys.executable, str(MEASUREMENT), method, family, str(n), str(limit), self.clock]
             child = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
-            if child.returncode not in (0, -CLOCKS[self.kind][2]):
+            if child.returncode not in (0, -CLOCKS[self.clock][2]):
                 raise SystemExit(f"{method}, {family}, {n} types: ended with {child.returncode}")
             results.append(json.loads(child.stdout.splitlines()[-1]) if child.returncode == 0 else None)
             shown = f"{results[-1]['seconds']:.2f} s" if results[-1] else f"stopped after {limit:g} s"
@@ -374,7 +193,7 @@ def spread(results: list[dict[str, Any] | None], limit: float) -> str:
 
 def report(bench: Bench, families: list[str]) -> str:
     """The measurements as Markdown."""
-    seconds = "wall clock" if bench.kind == "wall" else "processor (known to about 0.004 s)"
+    seconds = "wall clock" if bench.clock == "wall" else "processor (known to about 0.004 s)"
     lines = [
         machine(),
         "",
@@ -421,7 +240,7 @@ def reached(bench: Bench, families: list[str]) -> list[str]:
             own = median(bench.get(CUTS, family, n), "seconds")
             lines.append(
                 f"- {title}: the largest market cvxpy was seen to solve within {bench.limit:g} s has {n:,} types, in "
-                f"{digits(times[n])} s; rows on demand take {digits(own)} s, {times[n] / own:,.0f} times faster"
+                f"{digits(times[n])} s; constraint generation takes {digits(own)} s, {times[n] / own:,.0f} times faster"
                 + (" (aim: 50)." if bench.limit >= 60 else ".")
             )
         for n in bench.sizes(family):
@@ -469,12 +288,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="what seconds are (default wall)")
     parser.add_argument("--store", type=Path, help="JSON file of measurements: those it has are not repeated")
     parser.add_argument("--output", type=Path, help="Markdown file to put the table in, between its markers if it has them")
-    parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.measure:
-        method, family, n, limit, kind = args.measure
-        print(json.dumps(measure(method, family, int(n), float(limit), kind)))
-        return
     families = args.family or list(FAMILIES)
     bench = Bench(1 if args.quick else args.runs, 4.0 if args.quick else args.limit, args.clock, args.store)
     for family in families:

@@ -1,4 +1,4 @@
-"""How long training-data markets take: a line of types in both formulations against cvxpy, and the map of regions.
+"""How long training-data markets take: a line of types in both forms of the program against cvxpy, and the map of regions.
 
 ``python benchmarks/training_data.py`` prints the tables; ``--runs N`` repeats each measurement, and the median and the spread are
 printed. One thread. Needs the ``test`` extra (cvxpy), on Unix.
@@ -13,39 +13,45 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from one_buyer import machine
 
-LIMIT = 60.0
+if TYPE_CHECKING:
+    from optmarket.models.selling_training_data import LineGrid
+
+LIMIT = 60.0  # seconds for each measurement
 SIZES = (100, 500, 2000, 5000)
-MAP = 101
+MAP = 101  # points of the map along each axis
 HIGH = (Fraction(1, 4), Fraction(1, 4))
 
 
-def line(size: int, formulation: str) -> Any:
-    """A line of equally likely types, as market parameters."""
-    from optmarket.models.selling_training_data import Params
+def line(size: int) -> LineGrid:
+    """The market of so many equally likely types on a line."""
+    from optmarket.models.selling_training_data import LineGrid, Params, market
 
-    alpha = {"dist": "uniform", "scale": "1/4"}
-    grid = {"size": size}
-    return Params.model_validate({"line": {"k": "1/5", "m": "3/10"}, "alpha": alpha, "grid": grid, "formulation": formulation})
+    fields = {"line": {"k": "1/5", "m": "3/10"}, "alpha": {"dist": "uniform", "scale": "1/4"}, "grid": {"size": size}}
+    found = market(Params.model_validate(fields))
+    if not isinstance(found, LineGrid):
+        raise TypeError(f"a line with a grid gives a {type(found).__name__}")
+    return found
 
 
-def optimum(size: int, formulation: str) -> float:
-    """With optmarket."""
+def optimum(size: int, method: str) -> float:
+    """The optimal revenue by optmarket."""
     from optmarket.models.selling_training_data import solve
+    from optmarket.options import Options
 
-    return float(solve(line(size, formulation)).quantities["revenue"])
+    return float(solve(line(size), Options(method=method)).quantities["revenue"])
 
 
 def with_cvxpy(size: int) -> float:
     """The reduced program as its formulas stand, with arrays."""
     import cvxpy as cp
 
-    weight = np.array([float(weight) for weight, _ in line(size, "reduced").pairs])
-    error = np.array([[float(part) for part in pair] for _, pair in line(size, "reduced").pairs])
+    types = line(size)
+    weight, error = np.array(types.weights, dtype=float), np.array(types.errors, dtype=float)
     left, price = cp.Variable((size, 2)), cp.Variable(size)
     cost = cp.sum(cp.multiply(error, left), axis=1) + price
     others = error @ left.T + cp.reshape(price, (1, size), order="C")
@@ -77,7 +83,7 @@ def program_map() -> Any:
 
     half = Fraction(1, 2)
     types = zip(*(map(Fraction, part.round(12).astype(str)) for part in low_types()), strict=True)
-    return np.array([highs.solve(build([(half, HIGH), (half, low)]).listed()).bound for low in types])
+    return np.array([highs.solve(build([(half, HIGH), (half, low)]).full()).bound for low in types])
 
 
 def timed(run: Callable[[], Any], runs: int) -> tuple[str, Any]:
@@ -110,7 +116,7 @@ def main() -> None:
     print("| types on a line | reduced | general | cvxpy, arrays | largest difference |\n| ---: | ---: | ---: | ---: | ---: |")
     given_up = False
     for size in SIZES:
-        reduced, value = timed(lambda size=size: optimum(size, "reduced"), runs)
+        reduced, value = timed(lambda size=size: optimum(size, "auto"), runs)
         general, other = timed(lambda size=size: optimum(size, "general"), runs)
         plain, third = ("–", None) if given_up else timed(lambda size=size: with_cvxpy(size), runs)
         given_up = third is None

@@ -1,4 +1,4 @@
-"""`python -m optmarket`: the same as the command `optmarket`."""
+"""Run the command line as `python -m optmarket`, which is the same as the command `optmarket`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The one road: load an instance, solve it, audit the answer, decide its claims."""
+"""Load an instance, solve it, audit the mechanism found, and compare the result with known values."""
 
 from __future__ import annotations
 
@@ -10,27 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from optmarket.certificates import Audit, Claim, relative_gap
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.files import read_json
 from optmarket.instances import instance as instances
 from optmarket.instances.instance import KINDS, Instance
 from optmarket.modeling import registry
+from optmarket.options import Options, Progress, Status
 from optmarket.rationals import exact
-from optmarket.solution import (
-    DEFAULT_GAP,
-    FORMAT,
-    VERSION,
-    Answer,
-    Audit,
-    Claim,
-    Options,
-    Progress,
-    Solution,
-    Status,
-    relative_gap,
-)
+from optmarket.solution import VERSION, Answer, Solution, decide
+from optmarket.solution_file import FORMAT, InstanceReference
+from optmarket.tolerances import TARGET_GAP
 
-SAME = 1e-9
 PROVED = frozenset({"analytic", "exact", "proved"})
 _MECHANISM_HEADER = {"format", "model", "title", "instance", "source", "stated"}
 
@@ -43,18 +34,33 @@ def load(path: str | Path, *, root: str | Path | None = None) -> Instance:
     path : str or Path
         A TOML file.
     root : path, optional
-        The folder below which files it refers to must lie, links followed: a stranger's instance reads nothing else of this
-        machine. Its own folder, if not given; "/" allows any file.
+        The folder below which the files that the instance refers to must lie, after symbolic links are resolved. By default it
+        is the instance's own folder, so that an instance from an unknown source cannot read other files; "/" allows any file.
+
+    Returns
+    -------
+    Instance
 
     Raises
     ------
     InstanceError
-        With file, field and what would be right.
+        If the file cannot be read or a value in it is invalid. The error names the file and the field and says what is expected.
+
+    Examples
+    --------
+    >>> try:
+    ...     load("missing.toml")
+    ... except InstanceError as error:
+    ...     print(error)
+    missing.toml: there is no such file
     """
     case = instances.read(path, lambda name: registry.get(name).params, root=root)
+    if case.method is not None and case.method not in (known := registry.get(case.model).methods):
+        words = f"is {case.method!r}, which is no method of the market; {case.model} has {', '.join(known)}"
+        raise InstanceError(words, file=case.file, field="method")
     for k, claim in enumerate(case.expect):
         _must_report(case, claim.quantity, f"expect[{k}].quantity")
-    _ = case.points  # refused now rather than when they are swept
+    _ = case.points  # an invalid reference is reported now rather than when the sweep starts
     for k, name in enumerate(case.curve.quantities if case.curve else ()):
         _must_report(case, name, f"sweep.quantities[{k}]")
     return case
@@ -71,55 +77,61 @@ def _must_report(case: Instance, quantity: str, field: str) -> None:
 def solve(
     source: str | Path | Instance,
     *,
-    method: str = "auto",
+    method: str | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
     threads: int = 1,
     exact: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Solution:
-    """Solve an instance, audit the answer and decide its claims.
+    """Solve an instance, audit the mechanism found, and decide the instance's claims.
 
     Parameters
     ----------
     source : path or Instance
+        An instance, or the path of an instance file.
     method, gap, time_limit, threads, exact, progress
-        See `Options`.
+        See `Options`. By default, method and gap are those that the instance names.
 
     Returns
     -------
     Solution
-        Also when a time limit or Ctrl-C stopped the solver: then with the bounds reached and the best mechanism so far.
+        If a time limit or Ctrl-C stopped the solver, the solution holds the bounds and the best mechanism found by then.
 
     Raises
     ------
     InstanceError
-        If the file or a value in it is not usable.
+        If the file or a value in it is invalid.
     ModelError
-        If the market does not support what is asked.
+        If the market does not support a requested option.
     SolverError
         If no answer could be certified.
+
+    Examples
+    --------
+    >>> solve("instances/selling-information/two-types.toml", exact=True).exact
+    Fraction(19, 70)
     """
     case = source if isinstance(source, Instance) else load(source)
     spec = registry.get(case.model)
+    method = method or case.method or "auto"
     check_method(case, method)
     options = Options(method, case.gap if gap is None else gap, time_limit, threads, exact, progress)
     try:
-        answer = spec.solve(case.params, options)
+        market = spec.market(case.params)
+        answer = spec.solve(market, options)
     except OptmarketError as error:
         error.file = error.file or case.file
         raise
-    audited = spec.audit(case.params, answer.mechanism)
-    theory = spec.theory(case.params)
+    written = answer.mechanism.to_json()
+    # The audit reads the mechanism from its JSON form, as it reads anyone else's, so that it checks what is printed and saved.
+    audited = spec.audit(market, spec.read(market, written))
+    theory = spec.theory(market)
     claims = tuple(decide(claim, answer, spec.objective) for claim in [*case.expect, *theory])
     below = _below_a_bound(claims[len(case.expect) :], answer, spec.objective)
+    settings = {path: str(value) for path, value in case.settings.items()}
     return Solution(
-        instance={
-            "slug": case.slug,
-            "sha256": case.sha256,
-            **({"set": {path: str(value) for path, value in case.settings.items()}} if case.settings else {}),
-            **({"grid": True} if getattr(case.params, "stands_for_continuum", False) else {}),
-        },
+        instance=InstanceReference(case.slug, case.sha256, settings, answer.for_grid),
         model=case.model,
         title=case.title,
         status=Status.FAILED if below and answer.status in {Status.OPTIMAL, Status.GAP} else answer.status,
@@ -129,22 +141,28 @@ def solve(
         certificate=answer.certificate,
         audit=audited,
         claims=claims,
-        mechanism=answer.mechanism,
-        tables=spec.tables(case.params, answer.mechanism),
+        mechanism=written,
+        tables=spec.tables(market, answer.mechanism),
         exact=answer.exact,
         notes=(*case.notes, *answer.notes, *below),
-        run={"optmarket": VERSION, "asked": options.asked(), "method": answer.method, **answer.run},
-        _draw=partial(spec.plot, case.params),
+        run=replace(answer.run, optmarket=VERSION, requested=options.requested()),
+        _draw=partial(spec.figure, market, answer.mechanism),
     )
 
 
 def check_method(case: Instance, method: str) -> None:
-    """Fail unless the instance's market has a method of that name.
+    """Check that the instance's market has a method of this name.
+
+    Parameters
+    ----------
+    case : Instance
+    method : str
+        The requested method, for example ``auto``.
 
     Raises
     ------
     ModelError
-        That names its methods.
+        If it has none; the error lists the market's methods.
     """
     methods = registry.get(case.model).methods
     if method not in methods:
@@ -152,62 +170,45 @@ def check_method(case: Instance, method: str) -> None:
 
 
 def _below_a_bound(claims: Sequence[Claim], answer: Answer, objective: str) -> tuple[str, ...]:
-    """In words, each proved lower bound on the objective that the mechanism found does not reach: none, or something is wrong."""
+    """Describe each proved lower bound on the objective that the mechanism misses; any such bound means that the solve failed."""
     value = answer.quantities[objective]
     found = []
     for claim in claims:
         if claim.quantity != objective or claim.relation != "lower" or claim.kind not in PROVED:
             continue
         stated = float(exact(claim.value))
-        if value < stated and relative_gap(value, stated) > DEFAULT_GAP:
+        if value < stated and relative_gap(value, stated) > TARGET_GAP:
             found.append(
                 f"{objective} {value:.9g} is below {stated:.9g}, which is certain ({claim.source}): the solve has failed"
             )
     return tuple(found)
 
 
-def decide(claim: Claim, answer: Answer, objective: str) -> Claim:
-    """Hold a claim against an answer: by how much it fails, and whether that is as its verdict says.
-
-    A claim about the objective is contradicted by the bounds on it, and an equality confirmed only by the proved value itself,
-    however wide the bounds; any other claim is held against the mechanism found, which counts only where the optimum is
-    proved. What is neither contradicted nor confirmed stays open. Numbers are the same whatever the claim's tolerance that
-    differ by at most 1e-9 of the larger of the stated value and the objective.
-    """
-    same = SAME * max(abs(float(exact(claim.value))), abs(answer.quantities[objective]))
-    tolerance = max(claim.tolerance or 0.0, same)
-    if claim.quantity not in answer.quantities:  # one that the market reports of other instances only
-        return replace(claim, tolerance=tolerance)
-    true, stated = answer.quantities[claim.quantity], float(exact(claim.value))
-    proved = answer.status is Status.OPTIMAL and answer.certificate.gap <= DEFAULT_GAP
-    bounded = claim.quantity == objective
-    low, high = (answer.certificate.lower, answer.certificate.upper) if bounded else (true, true)
-    short, over = max(0.0, low - stated), max(0.0, stated - high)
-    error = {"eq": max(short, over), "lower": over, "upper": short}[claim.relation]
-    holds = error <= tolerance
-    confirmed = {
-        "eq": proved and abs(true - stated) <= tolerance,
-        "lower": stated <= low + tolerance,
-        "upper": stated >= high - tolerance,
-    }[claim.relation]
-    decided = (proved or bounded) and (confirmed or not holds)
-    expected = claim.verdict not in {"wrong", "misprint"}
-    return replace(claim, true=true, error=error, tolerance=tolerance, met=(holds == expected) if decided else None)
-
-
 def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, Any] | Solution) -> Audit:
-    """Judge anyone's mechanism in a market, from the market's primitives alone.
+    """Evaluate a mechanism and check its constraints, using the market's primitives only.
 
     Parameters
     ----------
     source : path or Instance
+        An instance, or the path of an instance file.
     mechanism : path, mapping or Solution
-        A mechanism file, a solution file, the object such a file holds with or without its header, or a solution.
+        The path of a mechanism file or solution file, the JSON object of such a file (the header may be left out), or a solution.
+
+    Returns
+    -------
+    Audit
+        The mechanism's quantities and the largest violation of each kind of constraint, in payoff units.
 
     Raises
     ------
     InstanceError
-        If a file cannot be used, the mechanism is for another market or instance, or its shapes do not fit.
+        If a file is invalid, the mechanism is for another market or instance, or its dimensions do not match the market's.
+
+    Examples
+    --------
+    >>> menu = {"items": [{"experiment": [[1, 0], [0, 1]], "price": "1/4"}]}
+    >>> audit("instances/selling-information/two-types.toml", menu).quantities["revenue"]
+    0.25
     """
     case = source if isinstance(source, Instance) else load(source)
     if isinstance(mechanism, Solution):
@@ -224,19 +225,25 @@ def audit(source: str | Path | Instance, mechanism: str | Path | Mapping[str, An
 
 
 def stated(source: str | Path | Instance, mechanism: str | Path) -> tuple[Claim, ...]:
-    """What a mechanism file says that its mechanism brings about.
+    """Read the values that a mechanism file states for its mechanism.
 
     Parameters
     ----------
     source : path or Instance
+        An instance, or the path of an instance file.
     mechanism : path
-        A file whose header may hold ``"stated": {"revenue": 0.1671, "kind": "neural"}``: quantities of the market, and how
-        their values are known.
+        A file whose header may hold ``"stated": {"revenue": 0.1671, "kind": "neural"}``: values of the market's quantities, and
+        the kind of evidence for them.
+
+    Returns
+    -------
+    tuple of Claim
+        One undecided claim for each stated quantity.
 
     Raises
     ------
     InstanceError
-        If the file cannot be used, or states something else.
+        If the file is invalid, or names a quantity that the market does not report.
     """
     case = source if isinstance(source, Instance) else load(source)
     return _stated(case, read_json(mechanism, parse_float=Decimal), str(mechanism))
@@ -281,4 +288,6 @@ def _audited(case: Instance, data: Mapping[str, Any]) -> Audit:
         body = dict(inner)
     else:
         body = {key: value for key, value in data.items() if key not in _MECHANISM_HEADER}
-    return registry.get(case.model).audit(case.params, body)
+    spec = registry.get(case.model)
+    market = spec.market(case.params)
+    return spec.audit(market, spec.read(market, body))

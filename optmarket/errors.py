@@ -1,19 +1,24 @@
-"""What can go wrong, said in one line: the file, the field, and what would be right."""
+"""Define the errors that optmarket raises; each message names the file and the field and says what is expected."""
 
 from __future__ import annotations
 
 
 class OptmarketError(Exception):
-    """Base of every error optmarket raises on purpose.
+    """The base class of every error that optmarket raises on purpose.
 
     Parameters
     ----------
     message : str
-        What is wrong and what would be right, one sentence.
+        One sentence on what is wrong and what is expected.
     file : str, optional
-        The file the error stands in.
+        The file that contains the error.
     field : str, optional
-        The field of that file, in dotted form with indices, e.g. ``params.types[1].belief``.
+        The field in that file, with dots and indices, for example ``params.types[1].belief``.
+
+    Examples
+    --------
+    >>> print(OptmarketError("is missing", file="my.toml", field="params.types[1].belief"))
+    my.toml: params.types[1].belief: is missing
     """
 
     def __init__(self, message: str, *, file: str | None = None, field: str | None = None) -> None:
@@ -26,17 +31,17 @@ class OptmarketError(Exception):
         return ": ".join(part for part in (self.file, self.field, self.message) if part)
 
     def as_dict(self) -> dict[str, str | None]:
-        """The error as the command line's ``--json`` prints it."""
+        """The error as the JSON object that the command line prints with ``--json``."""
         return {"file": self.file, "field": self.field, "message": self.message}
 
 
 class InstanceError(OptmarketError):
-    """An instance or mechanism file, or a value in it, is not usable."""
+    """An instance file or mechanism file, or a value in it, is invalid."""
 
 
 class ModelError(OptmarketError):
-    """A market is unknown, or what is asked of it is outside what it supports."""
+    """A market is unknown, or it does not support what was requested."""
 
 
 class SolverError(OptmarketError):
-    """The solver gave no answer that could be certified."""
+    """The solver returned no answer that could be certified."""

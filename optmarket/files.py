@@ -1,4 +1,4 @@
-"""Text and JSON files: read with one clear error and in bounded size, written whole or not at all."""
+"""Read and write text, JSON and csv files safely: reading is bounded in size, and writing never leaves a partial file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import Any
 
 from optmarket.errors import InstanceError
 
-LARGEST = 64 * 2**20  # bytes of a file that is read: far above any market that can be solved, far below what memory holds
-DEEPEST = 64  # levels of nesting in a file; markets, mechanisms and solutions have fewer than ten
-STDOUT = "-"  # in place of a file to write
-ANYWHERE = Path(os.path.abspath(os.sep))  # as a root: any file
+LARGEST = 64 * 2**20  # the largest file that is read, in bytes: far more than any solvable market needs
+DEEPEST = 64  # the deepest nesting that is read; markets, mechanisms and solutions have fewer than ten levels
+STDOUT = "-"  # the name of standard output, in place of a file to write
+ANYWHERE = Path(os.path.abspath(os.sep))  # as the argument `root`, it allows any file
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -35,12 +35,23 @@ _DEEP_KEY = re.compile(rf"(?:^|[{{,\[])[ \t]*+{_STEP}(?:[ \t]*+\.[ \t]*+{_STEP})
 
 
 def read_json(path: str | Path, **options: Any) -> dict[str, Any]:
-    """Read a JSON object from a file; ``options`` go to `json.loads`.
+    """Read a JSON object from a file.
+
+    Parameters
+    ----------
+    path : str or Path
+    options
+        Keyword arguments of `json.loads`.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
     InstanceError
-        If the file cannot be read, see `read_text`, is not JSON, is not an object, or is nested more than `DEEPEST` levels deep.
+        If the file cannot be read (see `read_text`), is not JSON, does not hold an object, or is nested more than `DEEPEST`
+        levels deep.
     """
     text = read_text(path)
     try:
@@ -60,12 +71,23 @@ def _no_number(name: str) -> float:
 
 
 def must_be_shallow(data: dict[str, Any], file: str | None) -> None:
-    """Fail if data of a file are nested more than `DEEPEST` levels deep, which whatever goes through them would pay for.
+    """Check that the data of a file are nested at most `DEEPEST` levels deep, so that recursive functions can process them.
+
+    Parameters
+    ----------
+    data : dict
+        The content of the file.
+    file : str or None
+        The file, for the message.
 
     Raises
     ------
     InstanceError
-        That names the file.
+        If the nesting is deeper.
+
+    Examples
+    --------
+    >>> must_be_shallow({"types": [{"weight": 1}]}, "my.toml")
     """
     level: list[Any] = [data]
     for _ in range(DEEPEST):
@@ -81,12 +103,23 @@ def must_be_shallow(data: dict[str, Any], file: str | None) -> None:
 
 
 def must_have_short_keys(text: str, file: str | None) -> None:
-    """Fail if a text in TOML has a dotted key of more than `DEEPEST` parts: to parse it takes memory by the square of them.
+    """Check that no dotted key in a TOML text has more than `DEEPEST` parts, because parsing it takes quadratic memory.
+
+    Parameters
+    ----------
+    text : str
+        The content of a TOML file.
+    file : str or None
+        The file, for the message.
 
     Raises
     ------
     InstanceError
-        That names the file and the line.
+        If there is a longer key. The error names the file and the line.
+
+    Examples
+    --------
+    >>> must_have_short_keys("params.price = 1", "my.toml")
     """
     if found := _DEEP_KEY.search(text):
         line = text.count("\n", 0, found.start()) + 1
@@ -94,7 +127,16 @@ def must_have_short_keys(text: str, file: str | None) -> None:
 
 
 def read_text(path: str | Path) -> str:
-    """Read a text file in UTF-8: a regular file, or a pipe such as the shell makes for ``<(command)``.
+    """Read a text file in UTF-8, which must be a regular file or a pipe such as the shell makes for ``<(command)``.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    str
+        The text, in which all line ends are ``\\n``.
 
     Raises
     ------
@@ -106,7 +148,7 @@ def read_text(path: str | Path) -> str:
     except OSError as error:
         words = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise InstanceError(words, file=str(path)) from error
-    except ValueError as error:  # a name with a null character
+    except ValueError as error:  # the name contains a null character
         raise InstanceError(f"cannot be read: {error}", file=str(path)) from error
     try:
         text = content.decode("utf-8-sig")
@@ -114,12 +156,12 @@ def read_text(path: str | Path) -> str:
         raise InstanceError("is not a text file in UTF-8", file=str(path)) from error
     if not text.strip():
         raise InstanceError("is empty", file=str(path))
-    return io.StringIO(text, newline=None).read()  # lines end with \n, wherever the file was written
+    return io.StringIO(text, newline=None).read()  # converts all line ends to \n
 
 
 def _content(path: str | Path) -> bytes:
-    # Looked at before it is opened, as a device may act on that, and once more when it is; a pipe nobody writes to is not
-    # waited for.
+    # The kind of file is checked before it is opened, because opening a device may have side effects, and once more afterwards.
+    # The file is opened without blocking, so that a pipe without a writer does not hang.
     _must_be_readable(os.stat(path), path)
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
         _must_be_readable(os.fstat(file.fileno()), path)
@@ -138,25 +180,37 @@ def _must_be_readable(status: os.stat_result, path: str | Path) -> None:
 
 
 def referenced(folder: str | Path, name: str, root: str | Path | None, *, field: str | None = None) -> Path:
-    """The file that another file refers to, which must be a regular one below a folder, links followed.
+    """Resolve a reference to another file, which must be a regular file below a given folder after links are resolved.
 
-    A stranger's instance reads nothing of this machine but what lies beside it.
+    An instance from an unknown source can therefore read only files in its own folder.
 
     Parameters
     ----------
     folder : path
-        Of the file that refers to it.
+        The folder of the referring file.
     name : str
-        As it stands there: relative to the folder, or absolute.
+        The reference as written: relative to the folder, or absolute.
     root : path, optional
-        The folder below which it must lie; its own, if not given.
+        The folder below which the file must lie; by default `folder`.
     field : str, optional
-        Where the name stands.
+        The field that contains the reference, for the message.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
     InstanceError
-        If the file lies elsewhere, or is there and no regular file. One that is not there is left to whoever reads it.
+        If the file lies elsewhere, or exists but is not a regular file. A missing file is reported when it is read.
+
+    Examples
+    --------
+    >>> try:
+    ...     referenced(".", "../../secret.csv", None, field="types_csv")
+    ... except InstanceError as error:
+    ...     print(str(error)[:52])
+    types_csv: is '../../secret.csv', which lies outside
     """
     allowed = Path(os.path.realpath(folder if root is None else root))
     try:
@@ -176,14 +230,26 @@ def referenced(folder: str | Path, name: str, root: str | Path | None, *, field:
 
 
 def referenced_in(context: Mapping[str, Any] | None, name: str, *, field: str | None = None) -> Path:
-    """The file that an instance refers to, for a validator of its parameters, whose context holds ``folder`` and ``root``.
+    """Resolve a reference from inside a validator of parameters.
 
-    Without a context the parameters are no file's but Python's, whose files may lie anywhere.
+    Parameters
+    ----------
+    context : mapping or None
+        The context of the validation, with ``folder`` and ``root`` as in `referenced`. If there is none, the parameters were
+        given in Python and not in a file, and the referenced file may lie anywhere.
+    name : str
+        The reference as written.
+    field : str, optional
+        The field that contains the reference, for the message.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
     InstanceError
-        As `referenced`.
+        As in `referenced`.
     """
     if not context or "folder" not in context:
         return referenced(Path(), name, ANYWHERE, field=field)
@@ -193,17 +259,22 @@ def referenced_in(context: Mapping[str, Any] | None, name: str, *, field: str | 
 def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Read a csv table with a header.
 
+    Parameters
+    ----------
+    path : str or Path
+
     Returns
     -------
     header : list of str
     rows : list of (line, entries by column)
-        Stripped of spaces; rows without any entry, which spreadsheets leave, are left out.
+        The line number and the entries, stripped of spaces, of each row. Rows without any entry, as spreadsheets may write them,
+        are left out.
 
     Raises
     ------
     InstanceError
-        If the file cannot be read, is no csv, names a column twice or (the first aside) not at all, has a row of another length,
-        or no row.
+        If the file cannot be read or is not csv, two columns have the same name, a column other than the first has no name, a row
+        and the header differ in length, or there is no row.
     """
     reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
     rows: list[tuple[int, list[str]]] = []
@@ -216,7 +287,7 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, s
     if not rows:
         raise InstanceError("has no entries", file=str(path))
     (_, header), *rows = rows
-    if "" in header[1:] or len(set(header)) != len(header):  # the first column of row names has no name in some programs' files
+    if "" in header[1:] or len(set(header)) != len(header):  # some programs write a first column of row names without a name
         raise InstanceError(f"has columns {', '.join(header)}; must be all named, and differently", file=str(path))
     for line, row in rows:
         if len(row) != len(header):
@@ -230,33 +301,44 @@ def read_table(path: str | Path) -> tuple[list[str], list[tuple[int, dict[str, s
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8 as `write_through` does."""
+    """Write a text file in UTF-8, as `write_through` does.
+
+    Parameters
+    ----------
+    path : str or Path
+    text : str
+
+    Raises
+    ------
+    InstanceError
+        As in `write_through`.
+    """
     write_through(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
 def write_through(path: str | Path, save: Callable[[Path], object]) -> None:
-    """Write a file through a temporary one in the same folder, so that it is never there in part.
+    """Write a file atomically, through a temporary file in the same folder.
 
-    Links are followed: they stay, and what they point to is written. A file that was there keeps its mode and owner; a new one
-    has the mode that the process gives to new files (its umask).
+    Symbolic links are followed: the link remains, and its target is written. An existing file keeps its mode and owner; a new
+    file gets the default mode of the process (its umask).
 
     Parameters
     ----------
     path : str or Path
     save : callable
-        Writes the file at the path it is given, which ends as `path` does.
+        Writes the content to the path it receives, which has the same suffix as `path`.
 
     Raises
     ------
     InstanceError
-        If the folder cannot be made or written, or something else than a regular file is there, which is left as it is.
+        If the folder cannot be created or written, or `path` exists and is not a regular file; it is then left unchanged.
     """
     must_take(path)
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         before = target.stat() if target.exists() else None
-        # Its name is not made from the target's, which may be as long as names can be.
+        # The name does not contain the target's name, which may already have the maximal length.
         temporary = target.with_name(f".{secrets.token_hex(8)}{Path(path).suffix[:16]}")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
@@ -274,17 +356,22 @@ def write_through(path: str | Path, save: Callable[[Path], object]) -> None:
 
 
 def must_take(path: str | Path) -> None:
-    """Fail unless a file could be written: a regular one that is there, or a new one; nothing is made.
+    """Check that a file can be written, without creating anything.
+
+    Parameters
+    ----------
+    path : str or Path
+        An existing regular file, or a new one.
 
     Raises
     ------
     InstanceError
-        That names the file, or what stands in its way.
+        If it cannot be written. The error names the file, or the folder above it that prevents it.
     """
     status = None
     try:
         target = os.path.realpath(path)
-        with suppress(FileNotFoundError, NotADirectoryError):  # of the folders above it, said below
+        with suppress(FileNotFoundError, NotADirectoryError):  # missing folders are checked below
             status = os.stat(target)
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else error
@@ -298,12 +385,16 @@ def must_take(path: str | Path) -> None:
 
 
 def must_be_writable(folder: str | Path) -> None:
-    """Fail unless a file could be written in a folder, there already or to be made; nothing is made.
+    """Check that files can be written into a folder, which may still have to be created, without creating anything.
+
+    Parameters
+    ----------
+    folder : str or Path
 
     Raises
     ------
     InstanceError
-        That names the folder, or what stands in its way.
+        If not. The error names the folder, or the file or folder above it that prevents it.
     """
     if str(folder) == STDOUT:
         raise InstanceError("is stdout, and a folder is wanted; write ./- for a folder of that name", file=STDOUT)

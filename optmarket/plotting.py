@@ -1,6 +1,6 @@
-"""Figures that read in black and white: their style, a heat map of probabilities, and saving as png and svg.
+"""Draw figures in a common style for print in black and white, and save them as png and svg.
 
-matplotlib is imported where it is needed and not before, and its global settings are left as they were.
+matplotlib is imported only when it is needed, and its global settings are not changed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optmarket.arrays import FloatArray
 from optmarket.files import write_through
-from optmarket.lp.program import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,20 +36,20 @@ STYLE = {
     "font.size": 8,
     "lines.linewidth": 1.2,
     "savefig.dpi": DPI,
-    "svg.hashsalt": "optmarket",  # names inside the file are drawn from it: the same figure is the same file
-    "text.parse_math": False,  # a name with two dollar signs is a name
+    "svg.hashsalt": "optmarket",  # makes the identifiers in svg files reproducible
+    "text.parse_math": False,  # dollar signs in names are not read as mathematics
     "xtick.labelsize": 8,
     "xtick.major.width": 0.6,
     "ytick.labelsize": 8,
     "ytick.major.width": 0.6,
 }
 _METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": "optmarket"}}
-_DARKEST = 1.3  # the probability that would be black; 1 is a dark grey
+_DARKEST = 1.3  # the value that would be drawn black, so that probability 1 is a dark grey
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Make figures in optmarket's style, whatever the user's own settings, which come back afterwards."""
+    """Use optmarket's matplotlib style inside a ``with`` block, and restore the user's settings afterwards."""
     import matplotlib.style
 
     with matplotlib.style.context(STYLE, after_reset=True):
@@ -57,19 +57,32 @@ def style() -> Iterator[None]:
 
 
 def files(stem: str | Path) -> tuple[Path, Path]:
-    """What `save` writes."""
+    """The paths of the files that `save` writes.
+
+    Parameters
+    ----------
+    stem : str or Path
+        The path without suffix.
+
+    Examples
+    --------
+    >>> [path.as_posix() for path in files("out/menu")]
+    ['out/menu.png', 'out/menu.svg']
+    """
     png, svg = (Path(f"{stem}{ending}") for ending in _METADATA)
     return png, svg
 
 
 def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
-    """Write a figure to ``<stem>.png`` and ``<stem>.svg``, each whole or not at all, the same bytes for the same figure.
+    """Write a figure to ``<stem>.png`` and ``<stem>.svg``.
+
+    No file is ever left incomplete, and the same figure gives the same bytes.
 
     Parameters
     ----------
     figure : Figure
     stem : str or Path
-        Path without the ending.
+        The path without suffix.
 
     Returns
     -------
@@ -89,16 +102,16 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
 
 
 def heat_map(axes: Axes, matrix: FloatArray, rows: Sequence[str], columns: Sequence[str], *, numbers: bool = True) -> None:
-    """Draw probabilities as shades of grey, and unless there are too many write each into its cell.
+    """Draw a matrix of probabilities as a heat map in shades of grey.
 
     Parameters
     ----------
     axes : Axes
     matrix : array, shape (rows, columns)
     rows, columns : sequence of str
-        Their labels, as they are to be broken into lines.
+        The labels of rows and columns, already broken into lines.
     numbers : bool
-        Whether to write the probabilities.
+        Whether to write each probability into its cell.
     """
     axes.pcolormesh(matrix, cmap="Greys", vmin=0, vmax=_DARKEST, edgecolors=LIGHT, linewidth=0.5)
     axes.invert_yaxis()
@@ -113,11 +126,25 @@ def heat_map(axes: Axes, matrix: FloatArray, rows: Sequence[str], columns: Seque
 
 
 def _short(probability: float) -> str:
-    """A probability to three decimals, telling small ones from 0."""
+    """Format a probability to three decimals; small positive ones are distinguished from 0."""
     return "<0.001" if 1e-9 < probability < 0.0005 else f"{round(probability, 3):g}"
 
 
 def label(text: str, width: int, lines: int = 1) -> str:
-    """Text broken into at most so many lines of a width in characters, and cut with an ellipsis where that is not enough."""
+    """Break text into lines, and end it with an ellipsis if it does not fit.
+
+    Parameters
+    ----------
+    text : str
+    width : int
+        The largest length of a line, in characters.
+    lines : int
+        The largest number of lines.
+
+    Examples
+    --------
+    >>> label("a rather long title", 12, 2)
+    'a rather\\nlong title'
+    """
     clean = "".join(letter if letter.isprintable() else " " for letter in text)
     return "\n".join(textwrap.wrap(clean, max(2, width), max_lines=lines, placeholder="…"))

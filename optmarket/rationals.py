@@ -1,4 +1,4 @@
-"""Exact numbers: what a person writes ("1/3", 0.25, 1e-3) is read as the fraction it names, with floats beside it."""
+"""Read numbers such as "1/3", 0.25 and 1e-3 exactly as fractions, and convert fractions to floats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
 ONE_TOLERANCE = Fraction(1, 10**9)
 SMALLEST_STAKE, LARGEST_STAKE = Fraction(1, 10**150), Fraction(10**150)
-LONGEST = 3000  # characters of one number: keeps fractions below the 4300 digits Python reads and writes in an integer
+LONGEST = 3000  # characters of one number; Python converts integers of at most 4300 digits from and to text
 
 _RATIO = re.compile(r"([+-]?[0-9]+)\s*/\s*([0-9]+)")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
@@ -26,17 +26,22 @@ _FITS = "must fit a double, in size at most about 1.79e308 and, if not 0, at lea
 
 
 def shown(value: object) -> str:
-    """A value as an error message names it: short, in the words of an instance file rather than Python's.
+    """Format a value for an error message: short, and in the terms of an instance file rather than of Python.
 
     Parameters
     ----------
     value : object
-        Anything a file or a caller may hand over; a long fraction is shown by 12 significant digits.
+        Any value from a file or a caller. A long fraction is shown with 12 significant digits.
 
     Returns
     -------
     str
-        For instance ``'abc'``, ``1/3``, ``true``, ``a list`` or ``a table``.
+        For example ``'abc'``, ``1/3``, ``true``, ``a list`` or ``a table``.
+
+    Examples
+    --------
+    >>> shown(Fraction(1, 3)), shown(True), shown([1, 2])
+    ('1/3', 'true', 'a list')
     """
     if value is None:
         return "null"
@@ -45,7 +50,7 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:37] + "...")
     if isinstance(value, (int, Fraction)) and max(abs(value.numerator), value.denominator) >= 10**12:
-        # Divided in decimals, as the number may not fit a double.
+        # The division is in decimal arithmetic, because the number may be beyond the range of doubles.
         quotient = Context(prec=12).divide(Decimal(value.numerator), Decimal(value.denominator))
         return str(quotient.normalize()).lower()
     if isinstance(value, (int, float, Decimal, Fraction, np.number)):
@@ -64,18 +69,24 @@ def exact(value: object) -> Fraction:
     Parameters
     ----------
     value : int, float, Decimal, Fraction or str
-        Text is ``p/q``, a decimal or one with an exponent. A float counts as the shortest decimal that names it: 0.1 is 1/10.
+        Text is ``p/q`` or a decimal with or without an exponent. A float is read as its shortest decimal representation, so that
+        0.1 is 1/10.
 
     Returns
     -------
     Fraction
-        The number itself; its float is finite, and 0 only if the number is.
+        The number. Its conversion to float is finite, and 0 only if the number is 0.
 
     Raises
     ------
     ValueError
-        If the value is not a number, not finite, or does not fit a double. The message continues a sentence that starts
+        If the value is not a number, not finite, or beyond the range of doubles. The message continues a sentence that starts
         with the field's name.
+
+    Examples
+    --------
+    >>> exact("1/3"), exact(0.1)
+    (Fraction(1, 3), Fraction(1, 10))
     """
     if isinstance(value, (bool, np.bool_)):
         raise ValueError(f"is {shown(bool(value))}; {_HOW}")
@@ -106,11 +117,11 @@ def _read(text: str, name: str) -> Fraction:
         raise ValueError(f"is {name}; {_HOW}")
     try:
         decimal = Decimal(text)
-    except InvalidOperation:  # an exponent beyond what even Decimal holds
+    except InvalidOperation:  # the exponent is beyond the range of Decimal
         raise ValueError(f"is {name}; {_FITS}") from None
     if not decimal:
         return Fraction(0)
-    # The exponent is judged before any power of ten is formed: 10**999999999 would eat the memory.
+    # The exponent is checked before any power of ten is computed, because 10**999999999 would exhaust the memory.
     if not -324 <= decimal.adjusted() <= 308:
         raise ValueError(f"is {name}; {_FITS}")
     return _fitting(Fraction(decimal), name)
@@ -138,45 +149,60 @@ def _positive(value: Fraction) -> Fraction:
     return value
 
 
-# Field types for pydantic models: anything `exact` reads, kept as a Fraction, dumped as "p/q".
+# Field types for pydantic models: anything that `exact` reads, stored as a Fraction and serialised as "p/q".
 Exact = Annotated[Fraction, PlainValidator(exact), PlainSerializer(str, return_type=str)]
 NonnegativeExact = Annotated[Exact, AfterValidator(_nonnegative)]
 PositiveExact = Annotated[Exact, AfterValidator(_positive)]
 
 
 def sized(value: Fraction) -> None:
-    """Fail unless what is at stake, in payoff units, is of a size at which products and sums of payoffs are floats too.
+    """Check that a payoff is of a size at which sums and products of payoffs neither overflow nor underflow in floats.
+
+    Parameters
+    ----------
+    value : Fraction
+        In payoff units.
 
     Raises
     ------
     ValueError
-        If it is neither 0 nor within 1e-150 to 1e150. The message continues a sentence that starts with the field's name.
+        If it is neither 0 nor between 1e-150 and 1e150 in absolute value. The message continues a sentence that starts with the
+        field's name.
+
+    Examples
+    --------
+    >>> sized(Fraction(3))
     """
     if value and not SMALLEST_STAKE <= abs(value) <= LARGEST_STAKE:
         raise ValueError(f"is {shown(value)}; must be 0 or in size within 1e-150 to 1e150: choose another unit")
 
 
 def to_one(values: Sequence[Fraction], what: str) -> tuple[list[Fraction], Fraction]:
-    """Values that must sum to one.
+    """Normalise values to sum to one exactly, if their sum is within 1e-9 of one.
 
     Parameters
     ----------
     values : sequence of Fraction
         The numbers as written.
     what : str
-        Their name in a message, in the plural: ``weights``.
+        Their name in the plural for the message, for example ``weights``.
 
     Returns
     -------
     values : list of Fraction
-        As given if they sum to one, and divided by their sum if that is within 1e-9 of one; they sum to one exactly.
+        The values divided by their sum; unchanged if they sum to one.
     missed : Fraction
-        By how much the numbers as written miss the sum one; 0 if they were left as given.
+        The distance between one and the sum of the values as written.
 
     Raises
     ------
     ValueError
-        If they sum to anything else.
+        If the sum differs from one by more than 1e-9.
+
+    Examples
+    --------
+    >>> to_one([Fraction(1, 4), Fraction(3, 4)], "weights")
+    ([Fraction(1, 4), Fraction(3, 4)], Fraction(0, 1))
     """
     total = sum(values, Fraction(0))
     missed = abs(total - 1)
@@ -188,7 +214,7 @@ def to_one(values: Sequence[Fraction], what: str) -> tuple[list[Fraction], Fract
 
 
 def floats(values: object) -> NDArray[np.float64]:
-    """The doubles nearest to exact numbers, element by element.
+    """Convert exact numbers to the nearest doubles, elementwise.
 
     Parameters
     ----------
@@ -198,17 +224,22 @@ def floats(values: object) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64
-        Of the same shape.
+        An array of the same shape.
+
+    Examples
+    --------
+    >>> floats([Fraction(1, 4), Fraction(3, 4)]).tolist()
+    [0.25, 0.75]
     """
-    # An object array is converted by float() on each element, and Fraction's float is correctly rounded.
+    # numpy calls float() on each element of an object array, and float() of a Fraction is correctly rounded.
     return np.asarray(values, dtype=object).astype(np.float64)
 
 
 def matrix_product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """The matrix product of floats or Fractions.
+    """Compute the matrix product of arrays of floats or Fractions.
 
-    numpy's own goes on through all entries when one of them fails, as each does once Ctrl-C is pressed within an operation on
-    Fractions: then the interrupt is lost in a chain of errors. Elementwise operations stop at once.
+    For arrays of objects, numpy's own matrix product does not stop when an operation on two entries raises an exception, so that
+    a Ctrl-C is lost in a chain of errors. The elementwise operations used here stop at once.
 
     Parameters
     ----------
@@ -218,6 +249,11 @@ def matrix_product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     Returns
     -------
     array, shape (m, n)
+
+    Examples
+    --------
+    >>> matrix_product(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])).tolist()
+    [[11.0]]
     """
     if a.dtype != object and b.dtype != object:
         return np.asarray(a @ b)
@@ -225,7 +261,7 @@ def matrix_product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def written_floats(values: object) -> NDArray[np.float64]:
-    """The doubles nearest to numbers as a file writes them, "1/3" among them.
+    """Convert numbers as they are written in a file, including text such as "1/3", to the nearest doubles.
 
     Parameters
     ----------
@@ -235,12 +271,12 @@ def written_floats(values: object) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64
-        Of the same shape.
+        An array of the same shape.
 
     Raises
     ------
     ValueError
-        If one of them is no number: see `exact`.
+        If one of them is not a number: see `exact`.
 
     Examples
     --------
@@ -252,7 +288,22 @@ def written_floats(values: object) -> NDArray[np.float64]:
 
 
 def around(value: Fraction) -> tuple[float, float]:
-    """The nearest floats on either side of a number, the same one twice if it is a float."""
+    """Enclose a number between adjacent floats.
+
+    Parameters
+    ----------
+    value : Fraction
+
+    Returns
+    -------
+    lower, upper : float
+        The largest float that is at most the number, and the smallest that is at least the number.
+
+    Examples
+    --------
+    >>> around(Fraction(1, 4))
+    (0.25, 0.25)
+    """
     nearest = float(value)
     lower = nearest if value >= Fraction(nearest) else math.nextafter(nearest, -math.inf)
     return lower, nearest if value <= Fraction(nearest) else math.nextafter(nearest, math.inf)

@@ -1,4 +1,4 @@
-"""Text of anybody's files made safe for where it is shown: a terminal, a spreadsheet, markdown, LaTeX."""
+"""Escape text from untrusted files for the terminal, for spreadsheets, for markdown and for LaTeX."""
 
 from __future__ import annotations
 
@@ -14,17 +14,26 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "[": "{[}",  # behind a line's end it would open an argument
+    "[": "{[}",  # after a line break (\\) LaTeX would read it as the start of an optional argument
     "]": "{]}",
-    "*": "{*}",  # and there this would be read as part of it
+    "*": "{*}",  # after a line break LaTeX would read it as the starred form of the command
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
 }
 
 
 def visible(text: str) -> str:
-    r"""Text with what does not print written out: ``\x1b``, ``\n``, ``\u202e``.
+    r"""Replace each character that does not print by its escape sequence: ``\x1b``, ``\n``, ``\u202e``.
 
-    Control characters steer a terminal, line breaks fake lines, and marks of direction show text in another order than it has.
+    Otherwise control characters could change the state of a terminal, line breaks could imitate further lines of output, and
+    direction marks could display text in another order.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -43,19 +52,37 @@ def _visible(letter: str) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """Text as a cell of a csv file that a spreadsheet shows rather than runs.
+    """Escape text for a cell of a csv file, so that no spreadsheet takes it for a formula.
 
-    What would begin a formula gets an apostrophe in front, unless it is a number; what does not print is written out.
+    Text that would start a formula is preceded by an apostrophe, unless it is a number; characters that do not print are
+    replaced as in `visible`.
+
+    Examples
+    --------
+    >>> csv_cell("=1+1"), csv_cell("-1/3")
+    ("'=1+1", '-1/3')
     """
     formula = text.startswith(_STARTS_FORMULA) and not _NUMBER.fullmatch(text)
     return f"'{visible(text)}" if formula else visible(text)
 
 
 def markdown_cell(text: str) -> str:
-    """Text as a cell of a table in markdown: no markup, no HTML, no mathematics, no further cell."""
+    r"""Escape text for a cell of a markdown table, so that it contains no markup, HTML, mathematics or cell separator.
+
+    Examples
+    --------
+    >>> print(markdown_cell("a|b *c*"))
+    a\|b \*c\*
+    """
     return re.sub(r"([\\`*_<>|~&#$])|(?<=\])(?=\()", r"\\\1", visible(text))
 
 
 def latex_cell(text: str) -> str:
-    """Text as a cell of a table in LaTeX: no command, no mathematics, no further cell or row."""
+    r"""Escape text for a cell of a LaTeX table, so that it contains no command, mathematics, cell separator or line break.
+
+    Examples
+    --------
+    >>> print(latex_cell("50% & more"))
+    50\% \& more
+    """
     return "".join(_LATEX.get(letter, letter) for letter in visible(text))

@@ -36,7 +36,7 @@ def test_a_shown_session_is_real(command: str, output: str) -> None:
 
 
 def test_every_page_with_an_example_is_found() -> None:
-    assert {id_.split(":")[0] for id_ in (session.id or "" for session in SESSIONS)} >= {"README.md", "selling-information.md"}
+    assert {str(session.id).split(":")[0] for session in SESSIONS} >= {"README.md", "selling-information.md"}
 
 
 def test_every_command_stands_on_its_page() -> None:
@@ -48,12 +48,12 @@ def test_every_command_stands_on_its_page() -> None:
 
 def test_the_paper_s_tables_on_competing_buyers_are_those_of_the_instances() -> None:
     page = (ROOT / "docs" / "competing-buyers.md").read_text("utf-8")
-    rows = re.findall(r"^\| (uniform|exponential|unlike), α = (\S+), max θ = (\S+) \| (.+) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| (uniform|exponential|asymmetric), α = (\S+), max θ = (\S+) \| (.+) \|$", page, re.MULTILINE)
     assert len(rows) == 12
-    for law, alpha, theta, cells in rows:
+    for distribution, alpha, theta, cells in rows:
         shown = cells.split(" | ")
         for ic, (exact, printed, learned) in (("bayesian", shown[:3]), ("ex-post", shown[3:])):
-            name = f"{law}-{ic}-{'strong' if alpha == '2' else 'weak'}-{'even' if theta == '1/2' else 'skewed'}"
+            name = f"{distribution}-{ic}-{'strong' if alpha == '2' else 'weak'}-{'even' if theta == '1/2' else 'skewed'}"
             case = optmarket.load(ROOT / "instances" / "competing-buyers" / f"{name}.toml")
             stated = {claim.kind: claim for claim in reversed(case.expect)}
             assert float(exact) == pytest.approx(float(Fraction(stated["analytic"].value)), rel=1e-8)

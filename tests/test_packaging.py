@@ -64,16 +64,16 @@ def test_the_link_is_committed_as_a_link() -> None:
 @pytest.fixture(scope="module")
 def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel built from the sdist, which is built from the tree; by the build backend itself, without a network."""
-    room = tmp_path_factory.mktemp("build")
-    tree = copy_of_tree(room / "tree")
+    folder = tmp_path_factory.mktemp("build")
+    tree = copy_of_tree(folder / "tree")
     build = "import setuptools.build_meta as backend; backend.build_{}({!r})"
-    run(sys.executable, "-c", build.format("sdist", str(room)), cwd=tree)
-    (sdist,) = room.glob("*.tar.gz")
+    run(sys.executable, "-c", build.format("sdist", str(folder)), cwd=tree)
+    (sdist,) = folder.glob("*.tar.gz")
     with tarfile.open(sdist) as packed:
-        packed.extractall(room / "sdist", filter="data")
-    (source,) = (room / "sdist").iterdir()
-    run(sys.executable, "-c", build.format("wheel", str(room)), cwd=source)
-    (built,) = room.glob("*.whl")
+        packed.extractall(folder / "sdist", filter="data")
+    (source,) = (folder / "sdist").iterdir()
+    run(sys.executable, "-c", build.format("wheel", str(folder)), cwd=source)
+    (built,) = folder.glob("*.whl")
     return built
 
 
@@ -143,7 +143,7 @@ def readme_command(word: str) -> str:
     blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if "-m venv" in line and word in line]
     assert len(lines) == 1, f"README.md needs exactly one line in its sh blocks with '-m venv' and {word!r}; found {lines}"
-    return lines[0]
+    return str(lines[0])
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
@@ -172,7 +172,7 @@ DECLARED = [
 def pinned() -> dict[str, str]:
     """The versions in constraints.txt, each name in the form that does not depend on how it is spelt."""
     lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if not line.startswith("#")]
-    found = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    found = {str(canonicalize_name(name)): version for name, version in (line.split("==") for line in lines)}
     assert len(found) == len(lines), "a name stands there twice"
     return found
 
@@ -198,7 +198,7 @@ def closure(wanted: Iterable[Requirement]) -> set[str]:
 
 def test_every_declared_dependency_is_pinned_within_its_bounds() -> None:
     there = pinned()
-    assert [str(one) for one in DECLARED if there.get(canonicalize_name(one.name)) not in one.specifier] == []
+    assert [str(one) for one in DECLARED if there.get(canonicalize_name(one.name), "none") not in one.specifier] == []
 
 
 def test_what_the_dependencies_need_is_pinned_too_and_nothing_else() -> None:

@@ -2,24 +2,25 @@
 
 Setting
 -------
-n buyers, m states. Buyer i of value v_i and belief theta_i that takes the action of the true state gets v_i, and loses
-alpha/(n - 1) v_i for each rival that does. Types are independent from buyer to buyer. The seller knows the state and promises
-each buyer an experiment that may depend on all reports; who opts out gets nothing, and its rivals are told the state.
+n buyers face m states. Buyer i has a value v_i and a belief theta_i. A buyer that takes the action of the true state gets v_i,
+and loses alpha/(n - 1) v_i for each rival that does. Types are independent from buyer to buyer. The seller knows the state and
+promises each buyer an experiment that may depend on all reports; a buyer that opts out gets nothing, and its rivals are told the
+state.
 
 Timing
 ------
-Buyers report types and pay; each is recommended an action; all act at once.
+The seller commits to experiments and payments. Buyers report their types and pay. Each is recommended an action. All act at once.
 
 Program
 -------
 Maximise expected payments over experiments and payments, subject to individual rationality against perfectly informed rivals,
-``v (max theta - alpha)``, and to incentives against misreporting, disobeying and both: on average over the others' types
-(Bayesian) or whatever these are (ex post). See `_competing_buyers_general`.
+which leave ``v (max theta - alpha)``, and to incentives against misreporting, disobeying and double deviations: on average over
+the others' types (Bayesian) or whatever these are (ex post). See `solvers.general_lp`.
 
 Closed forms
 ------------
-With a common prior virtual values, ironed, and thresholds: of finitely many values (`_competing_buyers_virtual`) and of whole
-distributions (`_competing_buyers_continuum`). Whole distributions of beliefs are bracketed (`_competing_buyers_beliefs`).
+With a common prior: virtual values, ironed, and thresholds, of finitely many values (`virtual_values.optimal_rule`) and of a
+continuum of values (`virtual_values.continuum`). Continua of beliefs are bracketed (`solvers.belief_cells`).
 
 Where the source is wrong
 -------------------------
@@ -36,193 +37,312 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
-from optmarket.distributions.specification import Distribution
+from optmarket.certificates import Audit, Claim
 from optmarket.errors import ModelError
 from optmarket.lp.program import LinearProgram
 from optmarket.modeling.registry import ModelSpec
-from optmarket.models.competing_buyers import outcomes as report
+from optmarket.models.competing_buyers import mechanism_tables
 from optmarket.models.competing_buyers.figure import draw
-from optmarket.models.competing_buyers.interim import UNITS, Judged, assess
-from optmarket.models.competing_buyers.market import Market, Params
-from optmarket.models.competing_buyers.mechanisms import by_cell as cells
-from optmarket.models.competing_buyers.mechanisms.by_count import Tallied
-from optmarket.models.competing_buyers.mechanisms.by_score import Scores
-from optmarket.models.competing_buyers.outcomes import Mechanism
-from optmarket.models.competing_buyers.solvers import belief_cells as beliefs
-from optmarket.models.competing_buyers.solvers import general_lp as general
-from optmarket.models.competing_buyers.solvers import reduced_form_lp as reduced
-from optmarket.models.competing_buyers.solvers import virtual_values as optimum
-from optmarket.models.competing_buyers.virtual_values import continuum as continuum
-from optmarket.models.competing_buyers.virtual_values import ironing as virtual
-from optmarket.models.competing_buyers.virtual_values.revenue_curve import curve_of
-from optmarket.solution import Answer, Audit, Claim, Options, Solution
+from optmarket.models.competing_buyers.market import ContinuousBeliefs, ContinuousValues, FiniteTypes, Market, market_of
+from optmarket.models.competing_buyers.mechanisms.by_cell import CellMechanism
+from optmarket.models.competing_buyers.mechanisms.by_score import ScoreMechanism
+from optmarket.models.competing_buyers.mechanisms.finite_mechanism import FiniteMechanism
+from optmarket.models.competing_buyers.mechanisms.mechanism_files import CompetingMechanism, read_mechanism
+from optmarket.models.competing_buyers.outcomes import QUANTITIES, assess
+from optmarket.models.competing_buyers.params import ContinuumOfValues, Params
+from optmarket.models.competing_buyers.solvers import belief_cells, by_virtual_values, general_lp, reduced_form_lp
+from optmarket.models.competing_buyers.virtual_values import continuum
+from optmarket.models.competing_buyers.virtual_values.optimal_rule import optimal_rule
+from optmarket.models.competing_buyers.virtual_values.revenue_curve import RevenueCurve, curve_of
+from optmarket.options import Options
+from optmarket.solution import Answer, Solution
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["MODEL", "Market", "Mechanism", "Params", "audit", "plot", "program", "solve", "tables", "theory"]
+__all__ = ["MODEL", "Params", "audit", "market_of", "plot", "program", "read", "solve", "tables", "theory"]
+
+METHODS = {
+    "auto": "virtual values with a common prior, else constraint generation",
+    "virtual-values": "with a common prior: virtual values, ironed, and thresholds, without a program; continua of values too",
+    "reduced": "with a common prior: the linear program over chances of correct recommendations, in full",
+    "cuts": "the general linear program by constraint generation: any values and beliefs, and continua of beliefs",
+    "full": "the general linear program in full",
+}
+DEVIATIONS = {
+    "misreport": "misreporting",
+    "disobey": "disobeying",
+    "double-deviation": "misreporting and disobeying at once",
+    "individual-rationality": "walking away",
+    "disobey-without-value": "disobeying, of a type that values nothing",
+}
+CLAIM_TOLERANCE = 1e-8  # of revenue, in payoff units: what a claim by a closed form may differ from what a solve finds
+CLAIM_DIGITS = 9  # decimals of a bound that a claim states
 
 
-def read(params: Params, mechanism: Mapping[str, Any]) -> tuple[Market, Judged]:
-    """A market and a mechanism for it, checked.
+def read(market: Market, mechanism: Mapping[str, Any]) -> CompetingMechanism:
+    """A mechanism for a market from the object of a mechanism file, checked.
 
     Parameters
     ----------
-    params : Params
+    market : FiniteTypes, ContinuousValues or ContinuousBeliefs
     mechanism : mapping
-        Experiments and payments at every profile, see `Mechanism.read`, or by tally, see `Tallied.read`, or a rule, see
-        `Scores.read`; for whole distributions with ``cells``, see `_competing_buyers_cells.market`.
+        See `mechanisms.mechanism_files.read_mechanism`.
 
     Raises
     ------
     InstanceError
         With the field that does not fit.
+
+    Examples
+    --------
+    >>> given = {"prior": ["3/4", "1/4"], "externality": 1, "buyers": [{"count": 2, "value": 1}]}
+    >>> market = market_of(Params.model_validate(given))
+    >>> truth = [[[[1, 0], [0, 1]]]]
+    >>> read(market, {"experiments": [truth, truth], "payments": [["1/4"], ["1/4"]]}).payments
+    (array([0.25]), array([0.25]))
     """
-    market, rest = cells.read(params, mechanism) if params.on_continuum else (Market.of(params), mechanism)
-    form = Scores if "scores" in rest else Tallied if "experiments-by-tally" in rest else Mechanism
-    return market, form.read(market, rest)
+    return read_mechanism(market, mechanism)
 
 
-def form(params: Params) -> str:
-    """The formulation that is used.
-
-    Raises
-    ------
-    ModelError
-        If buyers who differ are to be treated alike.
-    """
-    if params.formulation == "symmetric":
-        if len(params.buyers) > 1:
-            raise ModelError(
-                f"takes buyers who are all alike, and here are {len(params.buyers)} kinds; describe them as one with count, or "
-                "ask for another formulation",
-                field="params.formulation",
-            )
-        return "general" if params.prior is None else "reduced"
-    if params.formulation != "auto":
-        return params.formulation
-    return "general" if params.prior is None else "virtual-values"
-
-
-def program(params: Params, *, exact: bool = False) -> LinearProgram | None:
-    """The market's linear program: the reduced one if it is asked for or would do, else the general one; none of a continuum."""
-    if params.on_continuum:
-        if params.prior is None:
-            raise ModelError("is a whole distribution, bracketed by programs on cells: give grid for one", field="params.buyers")
-        return None
-    market = Market.of(params)
-    return general.build(market, exact=exact) if form(params) == "general" else reduced.build(market, exact=exact)
-
-
-def solve(params: Params, options: Options | None = None) -> Answer:
-    """The revenue-maximising mechanism, by the formulation asked for.
+def program(market: Market, *, exact: bool = False) -> LinearProgram | None:
+    """The market's linear program: the reduced one with a common prior, else the general one; none of a continuum of values.
 
     Parameters
     ----------
-    params : Params
-    options : Options, optional
-        Methods: ``auto``; for the general and the reduced program ``cuts`` and ``full``.
+    market : FiniteTypes, ContinuousValues or ContinuousBeliefs
+    exact : bool
+        Coefficients as Fractions rather than their floats.
 
     Raises
     ------
     ModelError
-        If a form is not valid for the market, or does not fit in memory.
-    SolverError
-        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
+        If the program does not fit in memory, or beliefs fill a continuum.
+
+    Examples
+    --------
+    >>> given = {"prior": ["3/4", "1/4"], "externality": 1, "buyers": [{"count": 2, "value": 1}]}
+    >>> market = market_of(Params.model_validate(given))
+    >>> sorted(program(market).variables)
+    ['correct 1', 'correct rivals 1', 'mean correct 1', 'utility 1']
     """
-    options = options or Options()
-    how = form(params)
-    if how == "virtual-values":
-        if options.method != "auto":
-            raise ModelError(f"virtual values take no method {options.method!r}: leave it out, or ask for another formulation")
-        return (
-            optimum.solve_continuum(params, options) if params.on_continuum else optimum.solve_finite(Market.of(params), options)
-        )
-    if params.on_continuum:
-        if params.prior is None and how == "general":
-            return beliefs.solve(params, options)
-        k = next(k for k, buyer in enumerate(params.buyers) if buyer.on_continuum)
-        takes = "the general program" if params.prior is None else "virtual values"
-        raise ModelError(
-            f"is a whole distribution, which takes {takes}: leave formulation out, or give grid", field=f"params.buyers[{k}]"
-        )
-    market = Market.of(params)
-    if how == "reduced":
-        return reduced.solve(market, options)
-    answer = general.solve(market, options)
-    why = "types have beliefs of their own" if params.prior is None else "as asked"
-    return replace(answer, method=f"{answer.method}, general form", notes=(f"general program: {why}", *answer.notes))
+    match market:
+        case ContinuousValues():
+            return None
+        case ContinuousBeliefs():
+            raise ModelError(
+                "gives a continuum of beliefs, bracketed by programs on cells: give grid for one", field="params.buyers"
+            )
+        case FiniteTypes():
+            build = general_lp.build if market.common_prior is None else reduced_form_lp.build
+            return build(market, exact=exact)
 
 
-def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
-    """What a mechanism does to buyers as they are, from values and beliefs alone: see `_competing_buyers_view.assess`.
+def solve(market: Market, options: Options | None = None) -> Answer:
+    """The revenue-maximising mechanism, by the method asked for.
+
+    Parameters
+    ----------
+    market : FiniteTypes, ContinuousValues or ContinuousBeliefs
+    options : Options, optional
+        Methods as in `METHODS`.
+
+    Returns
+    -------
+    Answer
+        Its mechanism is a `FiniteMechanism`, or for a continuum a `CellMechanism`.
 
     Raises
     ------
-    InstanceError
-        If the mechanism does not fit the market.
+    ModelError
+        If a method is not valid for the market, or a program does not fit in memory.
+    SolverError
+        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
+
+    Examples
+    --------
+    >>> types = [{"weight": "1/2", "value": 1}, {"weight": "1/2", "value": 2}]
+    >>> given = {"prior": ["1/2", "1/2"], "externality": "1/2", "ic": "ex-post", "buyers": [{"count": 2, "types": types}]}
+    >>> solve(market_of(Params.model_validate(given))).exact
+    Fraction(5, 4)
     """
-    return assess(*read(params, mechanism))
+    options = options or Options()
+    match market:
+        case ContinuousValues():
+            _takes(options, "virtual-values", "values", "virtual values")
+            return by_virtual_values.solve_continuum(market, options)
+        case ContinuousBeliefs():
+            _takes(options, "cuts", "beliefs", "constraint generation")
+            return belief_cells.solve(market, options)
+        case FiniteTypes():
+            return _solve_finite(market, options)
 
 
-def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """Buyers, their types, and for two buyers of few types each profile: see `_competing_buyers_report.tables`."""
-    market, judged = read(params, mechanism)
-    rule: report.Rule | None = None
-    if isinstance(judged, Scores):
-        rule = [(judged.score[g], *judged.limits(market, g)) for g in range(len(market.groups))]
-    elif params.prior is not None and not params.on_continuum:
-        rule = optimum.limits(market)
-    return report.tables(market, judged, rule)
+def _takes(options: Options, method: str, types: str, name: str) -> None:
+    """Fail unless a continuum's only method is asked for."""
+    if options.method not in {"auto", method}:
+        raise ModelError(
+            f"is {options.method!r}, and a continuum of {types} takes {name}: leave the method out, or give grid", field="method"
+        )
 
 
-def plot(params: Params, solution: Solution) -> Figure:
-    """The chance of being told right, drawn: see `_competing_buyers_plot.draw`."""
-    values = [buyer.value if buyer.on_continuum else None for buyer in params.buyers]
-    curves = [curve_of(value.law) if isinstance(value, Distribution) else None for value in values]
-    return draw(solution, *read(params, solution.mechanism), curves)
+def _solve_finite(market: FiniteTypes, options: Options) -> Answer:
+    common = market.common_prior is not None
+    match options.method:
+        case "virtual-values":
+            return by_virtual_values.solve_finite(market, options)
+        case "reduced":
+            return reduced_form_lp.solve(market, options)
+        case "auto" if common:
+            return by_virtual_values.solve_finite(market, options)
+        case "auto" | "cuts" | "full":
+            answer = general_lp.solve(market, options)
+            why = "as asked" if common else "types have beliefs of their own"
+            return replace(answer, notes=(f"general program: {why}", *answer.notes))
+        case unknown:
+            raise ModelError(f"is {unknown!r}; must be {', '.join(METHODS)}", field="method")
 
 
-def theory(params: Params) -> list[Claim]:
+def audit(market: Market, mechanism: CompetingMechanism) -> Audit:
+    """What a mechanism does to buyers as they are, from values and beliefs alone: see `outcomes.assess`.
+
+    Parameters
+    ----------
+    market : FiniteTypes, ContinuousValues or ContinuousBeliefs
+    mechanism : FiniteMechanism or CellMechanism
+        As `read` gives it.
+
+    Raises
+    ------
+    ModelError
+        If the mechanism is for another kind of market.
+
+    Examples
+    --------
+    >>> given = {"prior": ["3/4", "1/4"], "externality": 1, "buyers": [{"count": 2, "value": 1}]}
+    >>> market = market_of(Params.model_validate(given))
+    >>> truth = [[[[1, 0], [0, 1]]]]
+    >>> audited = audit(market, read(market, {"experiments": [truth, truth], "payments": [["1/4"], ["1/4"]]}))
+    >>> audited.quantities["revenue"], audited.worst
+    (0.5, 0.0)
+    """
+    return assess(_by_report(market, mechanism))
+
+
+def _by_report(market: Market, mechanism: CompetingMechanism) -> FiniteMechanism:
+    """The mechanism for finitely many types that stands for any mechanism of the market."""
+    match market, mechanism:
+        case FiniteTypes(), FiniteMechanism():
+            return mechanism if mechanism.market is market else replace(mechanism, market=market)
+        case ContinuousValues() | ContinuousBeliefs(), CellMechanism():
+            return mechanism.in_market(market).by_report
+        case _:
+            raise ModelError("is for finitely many types, or for a continuum, and the market is the other", field="mechanism")
+
+
+def tables(market: Market, mechanism: CompetingMechanism) -> dict[str, pd.DataFrame]:
+    """Buyers, their types, and for two buyers of few types each profile: see `mechanism_tables.tables_of`.
+
+    Parameters
+    ----------
+    market : FiniteTypes, ContinuousValues or ContinuousBeliefs
+    mechanism : FiniteMechanism or CellMechanism
+
+    Examples
+    --------
+    >>> given = {"prior": ["3/4", "1/4"], "externality": 1, "buyers": [{"count": 2, "value": 1}]}
+    >>> market = market_of(Params.model_validate(given))
+    >>> list(tables(market, solve(market).mechanism))
+    ['buyers', 'types', 'profiles']
+    """
+    by_report = _by_report(market, mechanism)
+    critical: mechanism_tables.CriticalValues | None = None
+    if isinstance(by_report, ScoreMechanism):
+        groups = range(len(by_report.scores))
+        critical = [(by_report.scores[g], *by_report.critical_values(g)) for g in groups]
+    elif isinstance(market, FiniteTypes) and market.common_prior is not None:
+        critical = by_virtual_values.critical_values(market)
+    return mechanism_tables.tables_of(by_report, critical)
+
+
+def plot(market: Market, mechanism: CompetingMechanism, solution: Solution) -> Figure:
+    """The chance of a correct recommendation, drawn: see `figure.draw`.
+
+    Parameters
+    ----------
+    market : FiniteTypes, ContinuousValues or ContinuousBeliefs
+    mechanism : FiniteMechanism or CellMechanism
+    solution : Solution
+
+    Examples
+    --------
+    >>> import optmarket
+    >>> len(optmarket.solve("instances/competing-buyers/two-values.toml").plot().axes)
+    2
+    """
+    by_report = _by_report(market, mechanism)
+    curves: list[RevenueCurve | None] = [None] * len(by_report.market.groups)
+    if isinstance(market, ContinuousValues):
+        values = [one.distribution if isinstance(one, ContinuumOfValues) else None for one in market.populations]
+        curves = [None if value is None else curve_of(value) for value in values]
+    return draw(solution, by_report, curves)
+
+
+def theory(market: Market) -> list[Claim]:
     """What is known without a program.
 
-    With a common prior the optimum by virtual values; of whole distributions what cells earn whose values count as their lower
-    ends, and as their upper ends, which are bounds; and if all distributions are cut into such cells, the whole ones' optimum.
+    With a common prior the optimum by virtual values. For a continuum of values what cells earn whose values count as their lower
+    ends, and as their upper ends, which are bounds; and if all types are such ends, the continuum's optimum.
+
+    Parameters
+    ----------
+    market : FiniteTypes, ContinuousValues or ContinuousBeliefs
+
+    Examples
+    --------
+    >>> given = {"prior": ["3/4", "1/4"], "externality": 1, "buyers": [{"count": 2, "value": 1}]}
+    >>> market = market_of(Params.model_validate(given))
+    >>> [claim.value for claim in theory(market)]
+    ['0.5']
     """
-    if params.prior is None:
+    match market:
+        case ContinuousBeliefs():
+            return []
+        case ContinuousValues():
+            return [_bound_by_ends(market, "lower"), _bound_by_ends(market, "upper")]
+        case FiniteTypes():
+            return _claims_of_finite(market)
+
+
+def _claims_of_finite(market: FiniteTypes) -> list[Claim]:
+    if market.common_prior is None:
         return []
-    if params.on_continuum:
-        return [_by_ends(params, "lower"), _by_ends(params, "upper")]
-    found = virtual.rule(Market.of(params))
-    claims = [Claim("revenue", repr(float(found.revenue)), "eq", "analytic", "virtual values, ironed, and thresholds", 1e-8)]
-    rules = {buyer.grid.rule if buyer.grid else "none" for buyer in params.buyers}
-    if rules in ({"lower"}, {"upper"}):
-        side = "upper" if rules == {"lower"} else "lower"
-        whole = params.model_dump(mode="json", by_alias=True)
-        for buyer in whole["buyers"]:
-            buyer["grid"] = None
-        value, low, high = continuum.revenue(Params.model_validate(whole))
-        source = f"optimum of the whole distributions, {value:.9g}"
-        claims.append(Claim("revenue", _rounded(high if side == "upper" else low, side), side, "analytic", source, 1e-8))
+    revenue = float(optimal_rule(market).revenue)
+    source = "virtual values, ironed, and thresholds"
+    claims = [Claim("revenue", repr(revenue), "eq", "analytic", source, CLAIM_TOLERANCE)]
+    if market.ends_of is not None:
+        value, low, high = continuum.revenue(market.ends_of.continuum)
+        source = f"optimum of the continuum of values, {value:.9g}"
+        bound = _claim("upper", high, source) if market.ends_of.side == "lower" else _claim("lower", low, source)
+        claims.append(bound)
     return claims
 
 
-def _by_ends(params: Params, side: str) -> Claim:
+def _bound_by_ends(market: ContinuousValues, relation: Literal["lower", "upper"]) -> Claim:
     """A bound by values that count as the lower, or the upper, ends of cells."""
-    found = virtual.rule(optimum.ends(params, upper=side == "upper"), exact=False)
-    slip = found.tie if side == "upper" else -found.excess - found.tie
-    value = _rounded(float(found.revenue) + slip, side)
-    return Claim("revenue", value, side, "analytic", f"values counted as the {side} ends of cells", 1e-8)
+    rule = optimal_rule(by_virtual_values.at_cell_ends(market, upper=relation == "upper"), exact=False)
+    slip = rule.tie if relation == "upper" else -rule.excess - rule.tie
+    return _claim(relation, float(rule.revenue) + slip, f"values counted as the {relation} ends of cells")
 
 
-def _rounded(bound: float, relation: str) -> str:
-    """A bound in nine decimals, outwards."""
+def _claim(relation: Literal["lower", "upper"], bound: float, source: str) -> Claim:
+    """A bound rounded outwards to the decimals that are stated."""
     away = math.floor if relation == "lower" else math.ceil
-    return f"{away(bound * 1e9) / 1e9:.9f}"
+    value = f"{away(bound * 10**CLAIM_DIGITS) / 10**CLAIM_DIGITS:.{CLAIM_DIGITS}f}"
+    return Claim("revenue", value, relation, "analytic", source, CLAIM_TOLERANCE)
 
 
 MODEL = ModelSpec(
@@ -230,13 +350,16 @@ MODEL = ModelSpec(
     title="Selling information to competing buyers",
     source="Ravindranath, Jiang and Parkes 2023; Bonatti, Dahleh, Horel and Nouripour 2022",
     objective="revenue",
-    methods=("auto", "cuts", "full"),
+    methods=METHODS,
     params=Params,
+    market=market_of,
     solve=solve,
     program=program,
+    read=read,
     audit=audit,
     theory=theory,
     tables=tables,
-    plot=plot,
-    units=UNITS,
+    figure=plot,
+    quantities=QUANTITIES,
+    deviations=DEVIATIONS,
 )

@@ -18,8 +18,9 @@ One item per type, whose signals are recommended actions, one per context (profi
 ``gain_r(pi_r) - t_r >= o_r`` (individual rationality) and ``gain_r(pi_r) - t_r >= V_r(pi_q) - t_q`` for all r, q (incentives:
 misreporting, disobeying, and both), where gain_r is the payoff of obeying. Prices in [0, F_r - o_r] are without loss.
 
-With ``max_items`` the menu has at most so many items. The dearest is then full information without loss; a given assignment of
-types to items is a linear program, and assignments are searched: see ``_selling_information_search``.
+With ``max_items`` the menu has at most so many items. The highest-priced one is then full information without loss. For a given
+assignment of types to items the best menu is a linear program, and assignments are searched by branch and bound: see
+`optmarket.models.selling_information.limited`.
 
 Closed forms
 ------------
@@ -44,121 +45,138 @@ References
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from optmarket.errors import ModelError, SolverError
-from optmarket.lp import exact_arithmetic, highs
-from optmarket.lp.float_bound import Proof
-from optmarket.lp.program import FloatArray, LinearProgram, NumberArray
+from optmarket.certificates import Audit, Claim
+from optmarket.errors import ModelError
+from optmarket.lp.program import LinearProgram
 from optmarket.modeling.registry import ModelSpec
-from optmarket.models.selling_information import outcomes as report
-from optmarket.models.selling_information.closed_forms import theory as known
-from optmarket.models.selling_information.continuum import dirichlet_menu as simplex
-from optmarket.models.selling_information.continuum import envelope_menu as envelope
-from optmarket.models.selling_information.continuum import plane_menu as values
-from optmarket.models.selling_information.continuum.segment_demand import Segment, Served, serve
-from optmarket.models.selling_information.figure import plot as draw
-from optmarket.models.selling_information.limited.best_menu import Relaxed, best_menu
-from optmarket.models.selling_information.lp import Deviations, build, read_point
-from optmarket.models.selling_information.market import Market
-from optmarket.models.selling_information.menu import NOTHING, Menu, direct_menu, full_information_menu
-from optmarket.models.selling_information.outcomes import UNITS, quantities
-from optmarket.models.selling_information.params import BuyerType, Params
-from optmarket.rationals import around, floats
-from optmarket.solution import Answer, Audit, Certificate, Claim, Options, Solution, Status, relative_gap
+from optmarket.models.selling_information import closed_forms, menu_tables, outcomes
+from optmarket.models.selling_information.continuum.dirichlet_market import DirichletMarket
+from optmarket.models.selling_information.continuum.dirichlet_menu import solve_dirichlet
+from optmarket.models.selling_information.continuum.envelope_menu import solve_envelope
+from optmarket.models.selling_information.continuum.plane_market import PlaneMarket
+from optmarket.models.selling_information.continuum.plane_menu import solve_plane
+from optmarket.models.selling_information.continuum.segment_demand import Segment, SegmentDemand, demand_on_segment
+from optmarket.models.selling_information.continuum.segment_market import SegmentMarket
+from optmarket.models.selling_information.finite import MenuProgram, solve_as, solve_finite
+from optmarket.models.selling_information.lp import Deviations, build
+from optmarket.models.selling_information.market_arrays import Market
+from optmarket.models.selling_information.menu import NOTHING, Menu
+from optmarket.models.selling_information.outcomes import QUANTITIES
+from optmarket.models.selling_information.params import Params
+from optmarket.models.selling_information.population import (
+    BeliefSegment,
+    BeliefValuePlane,
+    BuyerType,
+    DirichletBeliefs,
+    FiniteTypes,
+)
+from optmarket.options import Options
+from optmarket.solution import Answer, Solution
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 __all__ = [
     "MODEL",
     "NOTHING",
-    "UNITS",
+    "QUANTITIES",
     "BuyerType",
-    "Formulation",
     "Market",
     "Menu",
+    "MenuProgram",
     "Params",
     "Segment",
-    "Served",
+    "SegmentDemand",
     "audit",
+    "demand_on_segment",
+    "market",
     "plot",
     "program",
-    "serve",
+    "read",
     "solve",
-    "solve_program",
+    "solve_as",
     "tables",
     "theory",
 ]
 
 
-GRID = "revenue and its bounds are those of the grid's types; they do not bound the optimum of the continuum of types"
-LISTED_AT_LEAST, LISTED_AT_MOST, LISTED_RATIO = 10_000, 250_000, 25  # non-zeros
-PATIENCE = 12  # rounds of constraint generation without progress
+METHOD_OF_CONTINUUM = {SegmentMarket: "envelope", PlaneMarket: "plane", DirichletMarket: "dirichlet"}
+AnyMarket = Market | SegmentMarket | PlaneMarket | DirichletMarket
 
 
-@dataclass(frozen=True)
-class Formulation:
-    """A program, and how its points are read.
+def market(params: Params) -> AnyMarket:
+    """The market that the parameters describe: finitely many types with exact arrays, or one of three kinds of continuum.
 
-    Attributes
-    ----------
-    program : LinearProgram
-        Its value times its ``unit`` is in payoff units.
-    read : callable
-        From a point to experiments, shape (M, W, S), signals being recommended profiles, and prices in payoff units, shape (M,).
+    Raises
+    ------
+    ModelError
+        If a continuum is of a size that is not dealt with.
+
+    Examples
+    --------
+    >>> market(Params.model_validate({"types": [{"weight": 1, "belief": ["1/4", "3/4"]}]})).n_types
+    1
     """
-
-    program: LinearProgram
-    read: Callable[[NumberArray], tuple[NumberArray, NumberArray]]
-
-
-class Room(Protocol):
-    """A module that solves one kind of continuum of types."""
-
-    def solve(self, params: Params, options: Options) -> Answer:
-        """The best menu found, and its bounds."""
-
-    def audit(self, params: Params, mechanism: Mapping[str, Any]) -> Audit:
-        """What a menu does to buyers who choose from it."""
-
-    def theory(self, params: Params) -> list[Claim]:
-        """Bounds on the optimum."""
-
-    def typical(self, params: Params) -> Market:
-        """A market of one type with the same states, actions and payoffs."""
-
-    def with_buyers(self, params: Params, mechanism: Mapping[str, Any], menu: pd.DataFrame) -> pd.DataFrame:
-        """A menu's table with shares and buyers of the continuum."""
+    match params.population:
+        case FiniteTypes():
+            return Market.of(params)
+        case BeliefSegment() as population:
+            return SegmentMarket.of(params, population)
+        case BeliefValuePlane() as population:
+            return PlaneMarket.of(params, population)
+        case DirichletBeliefs() as population:
+            return DirichletMarket.of(params, population)
 
 
-ROOMS: dict[str, tuple[str, Room]] = {
-    "segment": ("envelope", envelope),
-    "plane": ("pieces", values),
-    "simplex": ("boxes", simplex),
-}
+def solve(market: AnyMarket, options: Options) -> Answer:
+    """The revenue-maximising menu; with ``market.max_items`` the best of at most so many items.
+
+    For a continuum of beliefs in two states it is optimal; with values too, or in more states, it is the best one found, and the
+    bounds say how far from the optimum it may be.
+
+    Raises
+    ------
+    ModelError
+        If the program does not fit in memory, or the method or an exact proof is not to be had.
+    SolverError
+        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
+
+    Examples
+    --------
+    Half of the buyers hold each state for equally likely; the others are four fifths sure of the first. Full information at 1/2
+    for the former alone earns more than at 1/5 for all.
+
+    >>> types = [{"weight": "1/2", "belief": ["1/2", "1/2"]}, {"weight": "1/2", "belief": ["4/5", "1/5"]}]
+    >>> answer = solve(market(Params.model_validate({"types": types})), Options(exact=True))
+    >>> answer.exact
+    Fraction(1, 4)
+    """
+    if isinstance(market, Market):
+        return solve_finite(market, options)
+    method = METHOD_OF_CONTINUUM[type(market)]
+    if options.method not in {"auto", method}:
+        raise ModelError(f"a continuum of types like this is solved by {method} alone; give grid, or another method")
+    match market:
+        case SegmentMarket():
+            return solve_envelope(market, options)
+        case PlaneMarket():
+            return solve_plane(market, options)
+        case DirichletMarket():
+            return solve_dirichlet(market, options)
 
 
-def _room(params: Params) -> tuple[str, Room] | None:
-    """By what method, and where, a continuum of types is dealt with; None if they are finitely many."""
-    return None if params.continuum is None else ROOMS[params.continuum]
-
-
-def program(params: Params, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram | None:
+def program(market: AnyMarket, *, exact: bool = False, deviations: Deviations = "double") -> LinearProgram | None:
     """The market's linear program, rows and prices in units of each type's stakes; its ``unit`` brings its value to payoff units.
 
-    There is none for a whole distribution of beliefs.
+    There is none for a continuum of types.
 
     Parameters
     ----------
-    params : Params
+    market : Market
     exact : bool
         Coefficients as Fractions.
     deviations : {"double", "separate", "misreport"}
@@ -169,248 +187,94 @@ def program(params: Params, *, exact: bool = False, deviations: Deviations = "do
     ------
     ModelError
         If it does not fit in memory.
+
+    Examples
+    --------
+    >>> given = {"types": [{"weight": 1, "belief": ["1/4", "3/4"]}]}
+    >>> sorted(program(market(Params.model_validate(given))).variables)
+    ['experiment', 'price']
     """
-    if params.on_continuum:
+    if not isinstance(market, Market):
         return None
-    if params.max_items is not None:
+    if market.max_items is not None:
         raise ModelError(
-            f"is {params.max_items}: with it the market is no single linear program; leave it out to export",
+            f"is {market.max_items}: with it the market is no single linear program; leave it out to export",
             field="params.max_items",
         )
-    return build(Market.of(params), exact=exact, deviations=deviations)
+    return build(market, exact=exact, deviations=deviations)
 
 
-def solve(params: Params, options: Options | None = None) -> Answer:
-    """The revenue-maximising menu; with ``params.max_items`` the best of at most so many items, by `best_menu`.
-
-    Parameters
-    ----------
-    params : Params
-    options : Options, optional
-        Methods: ``cuts`` (constraint generation), ``full`` (all rows listed) and ``auto``: constraint generation, but all rows
-        listed where there are few, or where generation stops moving; for a whole distribution of beliefs only that of `ROOMS`
-        (``auto`` is this there); with ``max_items`` only ``auto``.
-
-    Raises
-    ------
-    ModelError
-        If the program does not fit in memory, or with ``max_items`` another method than ``auto`` or an exact proof that there
-        is not is asked for.
-    SolverError
-        If the solver gives no answer, or with ``exact`` none that is exactly optimal.
-    """
-    options = options or Options()
-    start = time.perf_counter()
-    room = _room(params)
-    if room is not None:
-        method, module = room
-        if options.method not in {"auto", method}:
-            raise ModelError(
-                f"a whole distribution of beliefs like this is solved by {method} alone; give grid, or another method"
-            )
-        return module.solve(params, options)
-    if options.method not in {"auto", "cuts", "full"}:
-        raise ModelError(
-            f"the method {options.method} is for a distribution of beliefs without grid; a program solves finitely many types"
-        )
-    market, most = Market.of(params), params.max_items
-    if most is None:
-        answer = _solve(market, options, start).answer
-        return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
-    if options.method != "auto":
-        raise ModelError(
-            f"is {most}: with it the way to solve follows from the market's size, and there is no method {options.method!r}; "
-            "leave the method out",
-            field="params.max_items",
-        )
-    # one item is known exactly without the program; of a time limit half is kept for the search
-    half = None if options.time_limit is None else options.time_limit / 2
-    relaxed = _solve(market, replace(options, exact=options.exact and most > 1, time_limit=half), start)
-    answer = best_menu(market, most, relaxed, options, start)
-    return replace(answer, notes=(GRID, *answer.notes)) if params.stands_for_continuum else answer
-
-
-def solve_program(params: Params, options: Options, formulate: Callable[[bool], Formulation]) -> Answer:
-    """The revenue-maximising menu, by another program for the same market.
-
-    Parameters
-    ----------
-    params : Params
-    options : Options
-    formulate : callable
-        From whether coefficients are to be Fractions to a program whose optimum is the market's.
-    """
-    return _solve(Market.of(params), options, time.perf_counter(), formulate).answer
-
-
-def _formulated(market: Market, exact: bool) -> Formulation:
-    linear = build(market, exact=exact)
-    return Formulation(linear, lambda x: read_point(market, linear, x))
-
-
-class _Best:
-    """The best menu so far, and a certified lower bound on what it earns."""
-
-    def __init__(self, market: Market) -> None:
-        self._market = market
-        self.menu, self.lower = full_information_menu(market)
-
-    def take(self, menu: Menu, lower: float) -> None:
-        if lower > self.lower:
-            self.menu, self.lower = menu, lower
-
-    def offer(self, experiment: NumberArray, price: NumberArray, *, tidy: bool = True) -> float:
-        """Take the menu of a program's point if it is better; the lower bound."""
-        self.take(*direct_menu(self._market, experiment, price, tidy=tidy))
-        return self.lower
-
-    def offer_exact(self, experiment: NumberArray, price: NumberArray, upper: float) -> None:
-        """Take the menu of an exact point, in floats if these earn as much within `refinement.CLOSE`, else in fractions."""
-        menu, lower = direct_menu(self._market, experiment, price)
-        written = Menu.read(self._market, menu.in_floats().as_mechanism(), exact=True)
-        self.take(*direct_menu(self._market, written.experiment, written.price))
-        if relative_gap(self.lower, upper) > exact_arithmetic.CLOSE:
-            self.take(menu, lower)
-
-
-def _solve(market: Market, options: Options, start: float, formulate: Callable[[bool], Formulation] | None = None) -> Relaxed:
-    """The best menu of any size, and the program's last point.
-
-    Floats come first. Where their bounds do not meet, which happens where stakes differ by many orders of magnitude, a program
-    that is small enough is solved in exact arithmetic.
-    """
-    formulate = formulate or partial(_formulated, market)
-    formulation = formulate(options.exact)
-    best, ceiling = _Best(market), around(market.first_best)[1]
-
-    def left() -> float | None:
-        return None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
-
-    method, linear, result = _run(formulation, options, left, best)
-    read = formulation.read
-    upper, point = min(result.bound * linear.unit, ceiling), result.x
-    status, notes, exact = result.status, [], None
-    if status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
-        # to sell nothing is always feasible, and prices have bounds: so it is the solver that failed
-        notes.append(f"the solver ended {status}, which this program cannot be: the bounds are what else is known")
-        status = Status.GAP
-    if point is not None and relative_gap(best.lower, upper) > exact_arithmetic.CLOSE:
-        best.offer(*read(point), tidy=False)
-    menu, lower = best.menu, best.lower
-    if options.exact and status in {Status.OPTIMAL, Status.GAP}:
-        proof = exact_arithmetic.solve_exactly(linear, result, left())
-        if isinstance(proof, Status):
-            status = proof
-        else:
-            status, exact, point = Status.OPTIMAL, proof.value * Fraction(linear.unit), proof.x
-            menu, _ = direct_menu(market, *read(proof.x), discount=False)
-            lower, upper = around(exact)
-            notes = []
-    elif status in {Status.OPTIMAL, Status.GAP} and exact_arithmetic.is_worthwhile(
-        options, relative_gap(lower, upper), result, linear
-    ):
-        again = formulate(True)
-        found = exact_arithmetic.solve_anew(again.program.listed() if method == "full" else again.program, left())
-        if isinstance(found, Proof):
-            point = floats(found.x)
-            upper = min(upper, around(found.value * Fraction(linear.unit))[1])
-            best.offer_exact(*again.read(found.x), upper)
-            menu, lower, method, status, notes = best.menu, best.lower, f"{method}, refined exactly", Status.OPTIMAL, []
-        elif found in {Status.TIME_LIMIT, Status.INTERRUPTED}:
-            status = found
-    gap = relative_gap(lower, upper)
-    answer = Answer(
-        status=options.settled(status, gap),
-        mechanism=menu.as_mechanism(),
-        quantities=quantities(market, menu),
-        certificate=Certificate(lower, upper, gap, result.blocks),
-        exact=exact,
-        method=method,
-        notes=tuple(notes),
-        run=result.run(time.perf_counter() - start, linear.columns),
-    )
-    return Relaxed(answer, *((None, None) if point is None else read(point)))
-
-
-def _run(
-    formulation: Formulation, options: Options, left: Callable[[], float | None], best: _Best
-) -> tuple[str, LinearProgram, highs.LpResult]:
-    """Solve in floats, keeping the best menu met: by constraint generation, or with all rows listed if asked for or better."""
-    linear, read = formulation.program, formulation.read
-
-    def incumbent(x: FloatArray) -> float:
-        return best.offer(*read(x)) / linear.unit
-
-    def solve(program: LinearProgram, options: Options, patience: int | None = None) -> highs.LpResult:
-        try:
-            result = highs.solve(program, options, incumbent=incumbent, patience=patience)
-        except SolverError:
-            return highs.LpResult.of_failure(program)
-        if result.x is not None and not result.stalled:
-            incumbent(result.x)
-        return result
-
-    auto = options.method == "auto"
-    result = None
-    if options.method == "cuts" or (auto and not _lists_at_once(linear)):
-        result = solve(linear, options, PATIENCE if auto else None)
-        if not result.stalled:
-            return "cuts", linear, result
-        options = replace(options, time_limit=left())
-    linear = linear.listed()
-    listed = solve(linear, options)
-    if result is not None:
-        listed = replace(listed, bound=min(result.bound, listed.bound), rounds=result.rounds + listed.rounds)
-        listed = replace(listed, iterations=result.iterations + listed.iterations)
-    return "full", linear, listed
-
-
-def _lists_at_once(linear: LinearProgram) -> bool:
-    """Whether listing all rows costs little beside the rows that stand anyway.
-
-    With several contexts an item has many signals, rows of obedience abound, and each of the others combines one disobedience
-    after every signal: there rows on demand are slow, and listing all not much larger.
-    """
-    own, whole = linear.size()[2], linear.size(listed=True)[2]
-    return LISTED_AT_LEAST <= whole <= min(LISTED_AT_MOST, LISTED_RATIO * own)
-
-
-def audit(params: Params, mechanism: Mapping[str, Any]) -> Audit:
-    """What a mechanism does to buyers as they are: see `optmarket.audit`.
-
-    With a whole distribution of beliefs buyers choose from the menu; for two states quantities are exact but for the distribution
-    function's accuracy, for more revenue is given with its bounds.
+def read(market: AnyMarket, data: Mapping[str, Any]) -> Menu:
+    """The menu that a mechanism file states, checked against the market; ``Menu.to_json`` is its inverse.
 
     Raises
     ------
     InstanceError
-        If the mechanism does not fit the market.
+        With the field that does not fit.
+
+    Examples
+    --------
+    >>> one_type = market(Params.model_validate({"types": [{"weight": 1, "belief": ["1/4", "3/4"]}]}))
+    >>> menu = read(one_type, {"items": [{"experiment": [[1, 0], [0, 1]], "price": "1/4"}]})
+    >>> menu.price
+    array([Fraction(1, 4)], dtype=object)
     """
-    room = _room(params)
-    return room[1].audit(params, mechanism) if room else report.audit(params, mechanism)
+    return Menu.read(market, data)
 
 
-def tables(params: Params, mechanism: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The menu, one row per item and state, and the types if they are finitely many, one row each."""
-    room = _room(params)
-    if room is None:
-        return report.tables(Market.of(params), mechanism)
-    menu = report.tables(room[1].typical(params), mechanism)["menu"]
-    return {"menu": room[1].with_buyers(params, mechanism, menu)}
+def audit(market: AnyMarket, menu: Menu) -> Audit:
+    """What a menu does to buyers as they are: see `outcomes.audit`.
+
+    Examples
+    --------
+    A buyer that is three quarters sure pays up to a quarter of the value to know the state.
+
+    >>> one_type = market(Params.model_validate({"types": [{"weight": 1, "belief": ["1/4", "3/4"]}]}))
+    >>> menu = read(one_type, {"items": [{"experiment": [[1, 0], [0, 1]], "price": "1/4"}]})
+    >>> audit(one_type, menu).quantities["revenue"]
+    0.25
+    """
+    return outcomes.audit(market, menu) if isinstance(market, Market) else market.audit(menu)
 
 
-def theory(params: Params) -> list[Claim]:
-    """What is known of the optimum without solving anything, on the revenue."""
-    room = _room(params)
-    return room[1].theory(params) if room else known(params)
+def tables(market: AnyMarket, menu: Menu) -> dict[str, pd.DataFrame]:
+    """The menu, one row per item and state, and the types if they are finitely many, one row each.
+
+    Examples
+    --------
+    >>> one_type = market(Params.model_validate({"types": [{"weight": 1, "belief": ["1/4", "3/4"]}]}))
+    >>> menu = read(one_type, {"items": [{"experiment": [[1, 0], [0, 1]], "price": "1/4"}]})
+    >>> {name: len(table) for name, table in tables(one_type, menu).items()}
+    {'menu': 2, 'types': 1}
+    """
+    return menu_tables.tables(market, menu) if isinstance(market, Market) else {"menu": market.menu_table(menu)}
 
 
-def plot(params: Params, solution: Solution) -> Figure:
-    """The menu of a solution as a figure; a distribution of beliefs is drawn with cells of it as weights."""
-    if params.on_continuum:
-        cells = report.tables(Market.of(params), solution.mechanism)
-        solution = replace(solution, tables={**cells, **solution.tables})
-    return draw(params, solution)
+def theory(market: AnyMarket) -> list[Claim]:
+    """What is known of the optimal revenue without solving anything.
+
+    Examples
+    --------
+    >>> one_type = market(Params.model_validate({"types": [{"weight": 1, "belief": ["1/4", "3/4"]}]}))
+    >>> [(claim.relation, claim.value) for claim in theory(one_type)]
+    [('eq', '1/4'), ('eq', '1/4'), ('lower', '1/4'), ('upper', '1/4')]
+    """
+    return closed_forms.theory(market) if isinstance(market, Market) else market.theory()
+
+
+def plot(market: AnyMarket, menu: Menu, solution: Solution) -> Figure:
+    """The menu of a solution as a figure; a continuum of types is drawn with cells of it as weights.
+
+    Examples
+    --------
+    >>> import optmarket
+    >>> solution = optmarket.solve("instances/selling-information/two-types.toml")
+    >>> len(solution.plot().axes)
+    6
+    """
+    from optmarket.models.selling_information.figure import plot as draw  # matplotlib is slow to import
+
+    return draw(market, menu, solution)
 
 
 MODEL = ModelSpec(
@@ -418,13 +282,29 @@ MODEL = ModelSpec(
     title="Selling information to one buyer",
     source="Bergemann, Bonatti and Smolin 2018; Ravindranath, Jiang and Parkes 2023",
     objective="revenue",
-    methods=("auto", "cuts", "full", *(method for method, _ in ROOMS.values())),
+    methods={
+        "auto": "constraint generation, or the full linear program if that promises more; a continuum's own method",
+        "cuts": "finitely many types: the linear program by constraint generation",
+        "full": "finitely many types: the full linear program",
+        "envelope": "a distribution of beliefs in two states: concave envelopes",
+        "plane": "distributions of beliefs in two states and of values: menus, and linear programs that bound revenue",
+        "dirichlet": "a distribution of beliefs in three or more states: menus, and linear programs that bound revenue",
+    },
     params=Params,
+    market=market,
     solve=solve,
     program=program,
+    read=read,
     audit=audit,
     theory=theory,
     tables=tables,
-    plot=plot,
-    units=UNITS,
+    figure=plot,
+    quantities=QUANTITIES,
+    deviations={
+        "misreport": "misreporting",
+        "disobey": "disobeying",
+        "double-deviation": "misreporting and disobeying at once",
+        "individual-rationality": "walking away",
+    },
+    empty={"menu": "nothing is sold"},
 )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import bisect
 from fractions import Fraction
-from operator import itemgetter
 
 import numpy as np
 
-from optmarket.models.selling_information.market import Market
-from optmarket.models.selling_information.params import Params
-from optmarket.solution import Claim
-
-Point = tuple[Fraction, Fraction]
+from optmarket.certificates import Claim
+from optmarket.modeling.concave import concave_majorant, interpolated
+from optmarket.models.selling_information.market_arrays import Market
 
 
-def theory(params: Params) -> list[Claim]:
+def theory(market: Market) -> list[Claim]:
     """What is known of the optimum without solving anything.
 
     Returns
@@ -23,8 +19,7 @@ def theory(params: Params) -> list[Claim]:
     list of Claim
         On the revenue: an exact value where a closed form applies, and bounds from either side always.
     """
-    market = Market.of(params)
-    first_best = (market.weight * market.worth).sum()
+    first_best = market.first_best
     single, _ = market.full_information
     claims = [
         _claim(single, "lower", "full information alone at the best posted price"),
@@ -32,11 +27,11 @@ def theory(params: Params) -> list[Claim]:
     ]
     if len(market.active) == 1:
         claims.insert(0, _claim(first_best, "eq", "one type: all it would pay for full information"))
-    if params.max_items == 1:
+    if market.max_items == 1:
         claims.insert(0, _claim(single, "eq", "one item: full information at the best posted price"))
     envelope = binary_optimum(market)
     if envelope is not None:
-        relation = "eq" if params.max_items is None else "upper"
+        relation = "eq" if market.max_items is None else "upper"
         claims.insert(0, _claim(envelope, relation, "two states, matching payoffs, one value: concave envelopes"))
     return claims
 
@@ -63,32 +58,10 @@ def binary_optimum(market: Market) -> Fraction | None:
     above = dict(zip(theta, 1 - below[1:], strict=True))
     gains = [(zero, zero), *((y, y * tail) for y, tail in at_least.items()), (one, at_least.get(one, zero))]
     costs = [(zero, zero), *((1 - z, -(1 - z) * tail) for z, tail in above.items()), (one, above.get(zero, one) * -1)]
-    gain, cost = _envelope(gains), _envelope(costs)
+    gain, cost = concave_majorant(gains), concave_majorant(costs)
     means = {mean for mean, _ in gain} | {mean for mean, _ in cost}
-    best: Fraction = value * max(_at(gain, mean) + _at(cost, mean) for mean in means)
+    best: Fraction = value * max(interpolated(gain, mean) + interpolated(cost, mean) for mean in means)
     return best
-
-
-def _envelope(points: list[Point]) -> list[Point]:
-    """The least concave function above some points, by its break points from left to right."""
-    hull: list[Point] = []
-    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
-        if hull and hull[-1][0] == x:
-            continue
-        while len(hull) >= 2:
-            (left, low), (middle, high) = hull[-2:]
-            if (high - low) * (x - left) > (y - low) * (middle - left):
-                break
-            hull.pop()
-        hull.append((x, y))
-    return hull
-
-
-def _at(hull: list[Point], x: Fraction) -> Fraction:
-    """A piecewise linear function at a point of its range."""
-    k = bisect.bisect_right(hull, x, lo=1, hi=len(hull) - 1, key=itemgetter(0))
-    (left, low), (right, high) = hull[k - 1 : k + 1]
-    return low + (high - low) * (x - left) / (right - left)
 
 
 def _claim(value: Fraction, relation: str, source: str) -> Claim:

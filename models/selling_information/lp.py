@@ -8,12 +8,12 @@ from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from optmarket.arrays import FloatArray, IntArray, NumberArray
 from optmarket.errors import ModelError
-from optmarket.lp.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows, check_memory
-from optmarket.lp.separation import worst_pairs
-from optmarket.models.selling_information.market import Market, power_of_two
+from optmarket.lp.program import LinearProgram, Rows, check_memory
+from optmarket.lp.separation import neighbouring_types, worst_pairs
+from optmarket.models.selling_information.market_arrays import Market, power_of_two
 from optmarket.rationals import floats, matrix_product
 
 NEIGHBOURS = 8
@@ -63,10 +63,15 @@ def build(market: Market, *, exact: bool = False, deviations: Deviations = "doub
     def number(values: NumberArray) -> NumberArray:
         if exact:
             return values
-        size = np.abs(values)
-        if np.any((size > sys.float_info.max) | ((size < sys.float_info.min) & (size != 0))):
+        try:
+            found = floats(values)
+        except OverflowError:
+            found = np.array([np.inf])
+        size = np.abs(found)
+        small = size < sys.float_info.min
+        if np.any(size == np.inf) or np.any(values[small] != 0):
             raise ModelError("spans too many orders of magnitude for floats; leave out what is negligible", field="params")
-        return floats(values)
+        return found
 
     one: Any = Fraction(1) if exact else 1.0
     size, unit = _sizes(market, who), power_of_two((market.weight * market.worth)[who].max())
@@ -227,9 +232,9 @@ class IncentiveRows:
         value = np.hstack([own, -one, -other, ratio])
         return Rows.dense(index, value, 0.0, np.inf)
 
-    def seed(self) -> Rows:
+    def initial_cuts(self) -> Rows:
         """Each type towards its neighbours in measure times payoff, obeying: next on a line, else the nearest few."""
-        types, feature = len(self.gain), self.place
+        feature = self.place
         centred = feature - feature.mean(axis=0)
         # the direction of largest spread, by one power step from the farthest point: enough to recognise a line
         axis = centred[np.abs(centred).sum(axis=1).argmax()]
@@ -239,10 +244,7 @@ class IncentiveRows:
             buyer = np.concatenate([order[:-1], order[1:]])
             item = np.concatenate([order[1:], order[:-1]])
         else:
-            near = min(NEIGHBOURS, types - 1)
-            _, nearest = cKDTree(feature).query(feature, near + 1)
-            buyer, item = np.repeat(np.arange(types), near + 1), nearest.ravel()
-            buyer, item = buyer[buyer != item], item[buyer != item]
+            buyer, item = neighbouring_types(feature, NEIGHBOURS)
         return self.rows(buyer, item, self._obey(len(buyer)))
 
     def _obey(self, n: int) -> IntArray:
@@ -297,7 +299,7 @@ class IncentiveRows:
         """Which actions may be worth something beyond what a type does without information, shape (T, K, A)."""
         return np.asarray((self.product != 0).any(axis=1))
 
-    def list_all(self, program: LinearProgram) -> None:
+    def add_all(self, program: LinearProgram) -> None:
         """Add the family: for each pair, signal and context a variable at least as large as each action's payoff."""
         types, states, contexts, actions = self.product.shape
         profiles = len(self.profiles)

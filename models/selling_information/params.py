@@ -1,139 +1,64 @@
-"""The fields of a one-buyer information market, checked, and its types from a csv file."""
+"""The fields of an instance file of this market, checked, and its types from a csv file."""
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 import math
-from collections import Counter
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from optmarket.distributions.cdf import Smooth
-from optmarket.distributions.dirichlet import Dirichlet, boxes, lattice
-from optmarket.distributions.specification import Cells, Distribution, Grid, NumberOrDistribution, discretised
+from optmarket.distributions.dirichlet import Dirichlet
+from optmarket.distributions.specification import Distribution, NumberOrDistribution
 from optmarket.errors import InstanceError, ModelError
-from optmarket.files import read_text, referenced_in
-from optmarket.instances.instance import divided, weights_to_one
-from optmarket.rationals import Exact, NonnegativeExact, exact, shown, sized, to_one
+from optmarket.modeling.fields import Count, csv_types, ends, names_differ, stakes_fit, weights_to_one, with_types_from_csv
+from optmarket.models.selling_information.population import (
+    BeliefSegment,
+    BeliefValuePlane,
+    BuyerType,
+    DirichletBeliefs,
+    FiniteTypes,
+    Matrix,
+    Population,
+    TypeGrid,
+    names_of,
+    representative_types,
+    types_of_grid,
+    types_to_draw,
+)
+from optmarket.rationals import shown
 
-MAX_PROFILES = 4096
-MAX_CELLS = 100_000
-CELLS = 400
-VALUES, BELIEFS = 10, 40  # cells that stand in for distributions of both
-BOXES = 150  # cells, or less, that stand in for a Dirichlet distribution
-Matrix = Annotated[tuple[Annotated[tuple[Exact, ...], Field(min_length=1)], ...], Field(min_length=1)]
-Measure = tuple[tuple[NonnegativeExact, ...], ...]
-
-
-def _whole(value: object) -> int:
-    # a file may say 2.0, and what is set for a sweep arrives as a Fraction
-    counted = isinstance(value, (int, float, Decimal, Fraction)) and not isinstance(value, bool)
-    if not counted or (number := exact(value)) < 1 or number.denominator != 1:
-        raise ValueError(f"is {shown(value)}; must be a whole number, at least 1")
-    return int(number)
-
-
-Count = Annotated[int, PlainValidator(_whole)]
+MAX_PROFILES = 4096  # recommendations a type
+MAX_CELLS = 100_000  # of a grid
 
 
-class BuyerType(BaseModel):
-    """One type of buyer: how likely it is, what it knows, what it would do."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weight: NonnegativeExact = Field(description="share of this type among buyers, at least 0; the weights sum to 1")
-    belief: tuple[NonnegativeExact, ...] | None = Field(
-        None, description="probability of each state, [one number a state], sums to 1; for a type with no data of its own to come"
-    )
-    joint: Measure | None = Field(
-        None,
-        description="instead of belief: probability of each state and context (what the type's own data will show), "
-        "[state][context], sums to 1",
-    )
-    value: NonnegativeExact = Field(Fraction(1), description="multiplies the type's payoffs, at least 0, in payoff units")
-    payoff: Matrix | None = Field(None, description="the type's own payoffs [state][action], instead of the market's")
-    name: str | None = Field(None, description="what to call the type in tables; default: its number")
-
-    @field_validator("belief")
-    @classmethod
-    def _belief_sums_to_one(cls, belief: tuple[Fraction, ...] | None, info: ValidationInfo) -> tuple[Fraction, ...] | None:
-        if belief is None:
-            return None
-        values, missed = to_one(belief, "its entries")
-        if missed:
-            divided(info, "entries of belief", missed)
-        return tuple(values)
-
-    @field_validator("joint")
-    @classmethod
-    def _joint_sums_to_one(
-        cls, joint: tuple[tuple[Fraction, ...], ...] | None, info: ValidationInfo
-    ) -> tuple[tuple[Fraction, ...], ...] | None:
-        if joint is None:
-            return None
-        contexts = len(joint[0]) if joint else 0
-        if contexts == 0 or any(len(row) != contexts for row in joint):
-            widths = [len(row) for row in joint]
-            raise ValueError(f"has rows of {widths} entries; each state's row has one per context, as many as the others")
-        values, missed = to_one([entry for row in joint for entry in row], "its entries")
-        if missed:
-            divided(info, "entries of joint", missed)
-        return tuple(tuple(values[k : k + contexts]) for k in range(0, len(values), contexts))
-
-    @model_validator(mode="after")
-    def _one_measure(self) -> Self:
-        if (self.belief is None) == (self.joint is None):
-            raise ValueError("needs either belief (one number a state) or joint ([state][context]), and not both")
-        return self
-
-
-class TypeGrid(BaseModel):
-    """How distributions become finitely many types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: Cells | tuple[Cells, Cells] = Field(
-        description="number of cells, a whole number from 1 to 100,000; [of value, of belief] if both are distributions; with "
-        "lattice, cells along an edge"
-    )
-    rule: Literal["mean", "lower", "upper", "quantile", "lattice"] = Field(
-        "mean",
-        description="the type of a cell: its mean, or its lower or upper edge, in cells of equal length; quantile: its mean, in "
-        "cells of equal mass; lattice, for dirichlet: its mean, in equal small simplices",
-    )
-
-
-def _kind(data: Any) -> str:
-    """Whether a belief is told as a number's distribution or as several probabilities'."""
+def _belief_tag(data: Any) -> str:
+    """Whether a belief is stated as a distribution of one number or of several probabilities."""
     if isinstance(data, BaseModel):
-        return "simplex" if isinstance(data, Dirichlet) else "number"
+        return "dirichlet" if isinstance(data, Dirichlet) else "number"
     mixture = data.get("mixture") if isinstance(data, dict) else None
     parts = [data, *mixture] if isinstance(mixture, (list, tuple)) else [data]
-    return "simplex" if any(isinstance(part, dict) and "dirichlet" in part for part in parts) else "number"
+    return "dirichlet" if any(isinstance(part, dict) and "dirichlet" in part for part in parts) else "number"
 
 
-Belief = Annotated[Annotated[Distribution, Tag("number")] | Annotated[Dirichlet, Tag("simplex")], Discriminator(_kind)]
+BeliefDistribution = Annotated[
+    Annotated[Distribution, Tag("number")] | Annotated[Dirichlet, Tag("dirichlet")], Discriminator(_belief_tag)
+]
 
 
 class Params(BaseModel):
-    """A one-buyer information market: finitely many types, or a distribution of beliefs."""
+    """A one-buyer information market: finitely many types, or a distribution of beliefs.
+
+    Examples
+    --------
+    >>> types = [{"weight": "1/2", "belief": ["1/4", "3/4"]}, {"weight": "1/2", "belief": ["3/5", "2/5"]}]
+    >>> Params.model_validate({"types": types}).type_names
+    ('1', '2')
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -157,7 +82,7 @@ class Params(BaseModel):
         "(named as the state), and if wanted value and name",
         examples=["types.csv"],
     )
-    belief: Belief | None = Field(
+    belief: BeliefDistribution | None = Field(
         None,
         description="instead of types: the distribution of a buyer's probability of the first of two states, within 0 to 1; for "
         "more states { dirichlet = [one number a state] }",
@@ -188,15 +113,7 @@ class Params(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_csv(cls, data: Any, info: ValidationInfo) -> Any:
-        if not isinstance(data, dict) or "types_csv" not in data:
-            return data
-        if "types" in data:
-            raise InstanceError("stands beside types; give one of the two", field="params.types_csv")
-        if not isinstance(data["types_csv"], str):
-            raise InstanceError('must be the name of a csv file, such as "types.csv"', field="params.types_csv")
-        file = referenced_in(info.context, data["types_csv"], field="params.types_csv")
-        types, states = _types_from_csv(file, data.get("states"))
-        return {"states": states, **data, "types": types}
+        return with_types_from_csv(data, info, _types_from_csv)
 
     @field_validator("types")
     @classmethod
@@ -213,32 +130,28 @@ class Params(BaseModel):
                 if getattr(self, name) is not None:
                     raise InstanceError("goes with belief, and there is none", field=f"params.{name}")
             return self
-        low, high = self.belief.law.support
+        low, high = self.belief.as_cdf.support
         if low < 0 or high > 1:
             raise InstanceError(
-                f"reaches from {_end(low)} to {_end(high)}; a probability is within 0 to 1: truncate or scale it",
-                field="params.belief",
+                f"{ends(self.belief.as_cdf)}; a probability is within 0 to 1: truncate or scale it", field="params.belief"
             )
-        if isinstance(self.value, Distribution) and (low := self.value.law.support[0]) < 0:
-            high = self.value.law.support[1]
-            raise InstanceError(
-                f"reaches from {_end(low)} to {_end(high)}; a value is at least 0: truncate or move it", field="params.value"
-            )
-        if isinstance(self.value, Distribution) and isinstance(self.value.law, Smooth) and not self.value.law.has_mean:
+        if isinstance(self.value, Distribution) and self.value.as_cdf.support[0] < 0:
+            raise InstanceError(f"{ends(self.value.as_cdf)}; a value is at least 0: truncate or move it", field="params.value")
+        if isinstance(self.value, Distribution) and isinstance(self.value.as_cdf, Smooth) and not self.value.as_cdf.has_mean:
             raise InstanceError("has no mean, and revenue no bound: truncate it", field="params.value")
         if self.grid is not None:
-            self._fits(self.grid)
+            self._check_grid(self.grid, self.belief)
         elif self.max_items is not None:
             raise InstanceError("is for finitely many types; give grid", field="params.max_items")
-        elif self.continuum in {"segment", "plane"} and self.payoff != "matching":
+        elif not isinstance(self.population, DirichletBeliefs) and self.payoff != "matching":
             raise InstanceError(
                 "is a matrix; all beliefs of a distribution are solved for matching payoffs: give grid", field="params.payoff"
             )
         return self
 
-    def _fits(self, grid: TypeGrid) -> None:
-        """Check a grid against the distributions it is for."""
-        several = isinstance(self.belief, Dirichlet)
+    def _check_grid(self, grid: TypeGrid, belief: Distribution | Dirichlet) -> None:
+        """Fail unless a grid fits the distributions that it is for."""
+        several = isinstance(belief, Dirichlet)
         if several != (grid.rule == "lattice"):
             right = "with dirichlet it is lattice" if several else "lattice is for dirichlet"
             raise InstanceError(f"is {shown(grid.rule)}; {right}", field="params.grid.rule")
@@ -247,170 +160,128 @@ class Params(BaseModel):
             if isinstance(self.value, Distribution):
                 how = "one number, and value is a distribution too; write [cells of value, cells of belief]"
             raise InstanceError(f"is {how}", field="params.grid.size")
-        values, beliefs = grid.size if isinstance(grid.size, tuple) else (1, grid.size)
-        cells = values * (beliefs ** (self.belief.states - 1) if isinstance(self.belief, Dirichlet) else beliefs)
+        cells = grid.value_cells * grid.belief_cells ** (belief.states - 1 if isinstance(belief, Dirichlet) else 1)
         if cells > MAX_CELLS:
             raise InstanceError(f"makes {cells:,} cells; at most {MAX_CELLS:,}", field="params.grid.size")
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> Self:
-        def states_of(buyer: BuyerType) -> int:
-            return len(buyer.belief or buyer.joint or ())
-
-        value = Fraction(1) if self.value is None or isinstance(self.value, Distribution) else self.value
-        types = (self.typical(value),) if self.on_continuum else self.buyers
-        states = len(self.states) if self.states else states_of(types[0])
+        types = representative_types(self.population)
+        n_states = len(self.states) if self.states else types[0].n_states
         origin = "states names" if self.states else "the first type has"
         for k, buyer in enumerate(types):
-            if states_of(buyer) != states:
+            if buyer.n_states != n_states:
                 field = f"params.types[{k}].{'belief' if buyer.belief is not None else 'joint'}"
-                raise InstanceError(f"is for {states_of(buyer)} states; {origin} {states}, and all must agree", field=field)
-        own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(types) if buyer.payoff is not None]
-        shared = [] if self.payoff == "matching" else [("params.payoff", self.payoff)]
-        matrices = [*shared, *own] if shared or len(own) == len(types) else []
-        actions = len(self.actions) if self.actions else len(matrices[0][1][0]) if matrices else states
-        for field, matrix in [*shared, *own]:
-            shape = [len(row) for row in matrix]
-            if len(shape) != states or any(width != actions for width in shape):
-                given = f"{len(shape)} x {shape[0]}" if len(set(shape)) == 1 else f"rows of {shape} entries"
-                raise InstanceError(f"is {given}; must be {states} states x {actions} actions", field=field)
-        if self.payoff == "matching" and len(own) < len(types) and actions != states:
-            raise InstanceError(f"names {actions} actions; matching payoffs have one per state, {states}", field="params.actions")
-        called = () if self.on_continuum else self.type_names()
-        for field, names in (("states", self.states), ("actions", self.actions), ("types", called)):
-            twice = [name for name, count in Counter(names or ()).items() if count > 1]
-            if twice:
-                raise InstanceError(f"names {twice[0]!r} twice; each name must differ", field=f"params.{field}")
-        for k, buyer in enumerate(types):
-            paid = buyer.payoff or (() if self.payoff == "matching" else self.payoff)
-            largest = max((abs(entry) for row in paid for entry in row), default=Fraction(1))
-            whose = f"params.types[{k}].payoff" if buyer.payoff is not None else "params.payoff"
-            named = "params.value" if self.types is None else f"params.types[{k}].value"
-            for words, stake, field in (("at its largest", largest, whose), ("times its payoff", buyer.value * largest, named)):
-                try:
-                    sized(stake)
-                except ValueError as error:
-                    raise InstanceError(f"{words} {error}", field=field) from error
+                raise InstanceError(f"is for {buyer.n_states} states; {origin} {n_states}, and all must agree", field=field)
+        n_actions = self._number_of_actions(types, n_states)
+        called = names_of(types)
+        for name, names in (("states", self.states), ("actions", self.actions), ("types", called)):
+            names_differ(names or (), f"params.{name}")
+        stakes_fit(self._stakes(types))
         contexts = max(len(buyer.joint[0]) if buyer.joint else 1 for buyer in types)
-        if contexts * math.log(actions) > math.log(MAX_PROFILES + 0.5):  # before the power is formed, which may be of any length
-            count = f"{actions}^{contexts}" + (f" = {actions**contexts:,}" if contexts < 40 else "")
+        if contexts * math.log(n_actions) > math.log(MAX_PROFILES + 0.5):  # before the power is formed, of whatever length
+            count = f"{n_actions}^{contexts}" + (f" = {n_actions**contexts:,}" if contexts < 40 else "")
             raise ModelError(
-                f"has {actions} actions and {contexts} contexts: {count} recommendations a type; at most {MAX_PROFILES:,} are "
+                f"has {n_actions} actions and {contexts} contexts: {count} recommendations a type; at most {MAX_PROFILES:,} are "
                 "supported",
                 field="params.types",
             )
         return self
 
-    @property
-    def on_continuum(self) -> bool:
-        """Whether there is a type for every belief of a distribution."""
-        return self.continuum is not None
+    def _number_of_actions(self, types: Sequence[BuyerType], n_states: int) -> int:
+        """How many actions there are.
 
-    @property
-    def stands_for_continuum(self) -> bool:
-        """Whether finitely many types stand for a distribution's, so that their optimum is a grid's."""
-        return self.grid is not None
-
-    @property
-    def continuum(self) -> Literal["segment", "plane", "simplex"] | None:
-        """What the types fill if they are not finitely many.
-
-        Beliefs in one of two states a segment, with a distribution of values a plane; beliefs in more states a simplex, whatever
-        the value is.
+        Raises
+        ------
+        InstanceError
+            If payoffs or names of actions are for another number of states or actions.
         """
-        if self.belief is None or self.grid is not None:
-            return None
-        if isinstance(self.belief, Dirichlet) and self.belief.states > 2:
-            return "simplex"
-        return "plane" if isinstance(self.value, Distribution) else "segment"
+        own = [(f"params.types[{k}].payoff", buyer.payoff) for k, buyer in enumerate(types) if buyer.payoff is not None]
+        shared = [] if self.payoff == "matching" else [("params.payoff", self.payoff)]
+        matrices = [*shared, *own] if shared or len(own) == len(types) else []
+        n_actions = len(self.actions) if self.actions else len(matrices[0][1][0]) if matrices else n_states
+        for field, matrix in [*shared, *own]:
+            shape = [len(row) for row in matrix]
+            if len(shape) != n_states or any(width != n_actions for width in shape):
+                given = f"{len(shape)} x {shape[0]}" if len(set(shape)) == 1 else f"rows of {shape} entries"
+                raise InstanceError(f"is {given}; must be {n_states} states x {n_actions} actions", field=field)
+        if self.payoff == "matching" and len(own) < len(types) and n_actions != n_states:
+            raise InstanceError(
+                f"names {n_actions} actions; matching payoffs have one per state, {n_states}", field="params.actions"
+            )
+        return n_actions
 
-    def typical(self, value: Fraction | float = Fraction(1)) -> BuyerType:
-        """A buyer of a continuum that believes all states alike, and of some value."""
-        states = self.belief.states if isinstance(self.belief, Dirichlet) else 2
-        return BuyerType.model_validate({"weight": 1, "belief": [Fraction(1, states)] * states, "value": value})
+    def _stakes(self, types: Sequence[BuyerType]) -> Iterator[tuple[str, Fraction, str]]:
+        """What is at stake for each type, with the field that says so; of types with the same payoffs and value only once."""
+        shared = (
+            max((abs(entry) for row in self.payoff for entry in row), default=Fraction(1)) if self.payoff != "matching" else 1
+        )
+        checked = set()
+        for k, buyer in enumerate(types):
+            if buyer.payoff is None and buyer.value in checked:
+                continue
+            largest = Fraction(shared)
+            if buyer.payoff is None:
+                checked.add(buyer.value)
+            else:
+                largest = max(abs(entry) for row in buyer.payoff for entry in row)
+            yield "at its largest", largest, f"params.types[{k}].payoff" if buyer.payoff is not None else "params.payoff"
+            yield "times its payoff", buyer.value * largest, "params.value" if self.types is None else f"params.types[{k}].value"
 
     @cached_property
-    def buyers(self) -> tuple[BuyerType, ...]:
-        """The types there are, or cells of the distribution: of a continuum some, to draw and to check shapes with."""
+    def population(self) -> Population:
+        """Who the buyers are: with a grid, or types, finitely many; else the continuum that beliefs and values fill.
+
+        Raises
+        ------
+        InstanceError
+            If a distribution cannot be cut into the grid's cells.
+        """
         if self.types is not None:
-            return self.types
-        return tuple(
-            BuyerType.model_validate({"weight": often * weight, "belief": belief, "value": value})
-            for (value, often), (belief, weight) in itertools.product(self._values(), self._beliefs())
-        )
-
-    def _values(self) -> list[tuple[Fraction, Fraction]]:
-        """The values there are, or cells of them, with weights."""
-        if not isinstance(self.value, Distribution):
-            return [(Fraction(1) if self.value is None else self.value, Fraction(1))]
-        rule: Any = "quantile" if self.grid is None else "mean" if self.grid.rule == "lattice" else self.grid.rule
-        size = self.grid.size[0] if self.grid and isinstance(self.grid.size, tuple) else VALUES
-        try:
-            return list(zip(*discretised(self.value.law, Grid(size=size, rule=rule)), strict=True))
-        except ValueError as error:
-            raise InstanceError(str(error), field="params.value") from error
-
-    def _beliefs(self) -> list[tuple[tuple[Fraction, ...], Fraction]]:
-        """Cells of the beliefs, with weights."""
-        assert self.belief is not None
-        size = CELLS if self.continuum == "segment" else BELIEFS
-        rule: Any = "mean"
+            return FiniteTypes(self.types, stands_for_continuum=False)
+        if self.belief is None:
+            raise InstanceError("has no types; must give one of types, types_csv and belief", field="params.types")
+        value = self.value.as_cdf if isinstance(self.value, Distribution) else Fraction(1) if self.value is None else self.value
         if self.grid is not None:
-            size, rule = self.grid.size[1] if isinstance(self.grid.size, tuple) else self.grid.size, self.grid.rule
-        try:
-            if isinstance(self.belief, Distribution):
-                points, weights = discretised(self.belief.law, Grid(size=size, rule=rule))
-                return [((theta, 1 - theta), weight) for theta, weight in zip(points, weights, strict=True)]
-            if self.grid is None and self.belief.states > 2:
-                return boxes(self.belief, int(BOXES ** (1 / (self.belief.states - 1))))
-            return list(zip(*lattice(self.belief, size), strict=True))
-        except ValueError as error:
-            raise InstanceError(str(error), field="params.belief") from error
-
-    def type_names(self) -> tuple[str, ...]:
-        """What tables call the types: their names, or else their numbers from 1."""
-        return tuple(buyer.name or str(k) for k, buyer in enumerate(self.buyers, start=1))
-
-
-def _end(end: Fraction | float) -> str:
-    return shown(end) if isinstance(end, Fraction) else f"{end:g}"
-
-
-def _types_from_csv(path: Path, states: Any) -> tuple[list[dict[str, Any]], list[str]]:
-    """Types and state names from a csv file: weight, belief columns named as the states, and perhaps value and name."""
-    reader = csv.DictReader(io.StringIO(read_text(path)), skipinitialspace=True)
-    try:
-        header = [name.strip() for name in reader.fieldnames or ()]
-        reader.fieldnames = header
-        lines = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise InstanceError(f"is not a csv file: {error}", file=str(path), field=f"line {reader.line_num}") from error
-    named = [name for name in header if name not in {"weight", "value", "name"}]
-    if "weight" not in header or not named or "" in header or len(set(header)) != len(header):
-        raise InstanceError(
-            f"has columns {', '.join(header)}; must be weight, one per state and perhaps value and name, all different and "
-            "separated by commas",
-            file=str(path),
+            return FiniteTypes(types_of_grid(self.belief, value, self.grid), stands_for_continuum=True)
+        if isinstance(self.belief, Dirichlet) and self.belief.states > 2:
+            return DirichletBeliefs(self.belief, value)
+        return (
+            BeliefSegment(self.belief.as_cdf, value)
+            if isinstance(value, Fraction)
+            else BeliefValuePlane(self.belief.as_cdf, value)
         )
-    if states is not None and list(states) != named:
-        wanted = ", ".join(map(str, states))
-        raise InstanceError(f"has states {', '.join(named)} in its columns; the instance names {wanted}", file=str(path))
-    types = []
-    for line, row in lines:
-        if None in row or None in row.values():
-            given = len(header) + len(row.get(None, ())) - sum(entry is None for entry in row.values())
-            raise InstanceError(f"has {given} entries, the header {len(header)}", file=str(path), field=f"line {line}")
-        if not any(entry.strip() for entry in row.values()):
-            continue  # spreadsheets leave rows of separators
-        numbers = {}
-        for column in header:
-            if column != "name":
-                try:
-                    numbers[column] = exact(row[column])
-                except ValueError as error:
-                    raise InstanceError(str(error), file=str(path), field=f"line {line}, column {column}") from error
-        buyer: dict[str, Any] = {"belief": [numbers.pop(state) for state in named], **numbers}
-        types.append(buyer | ({"name": row["name"]} if row.get("name") else {}))
-    if not types:
-        raise InstanceError("has no types; one row a type below the header", file=str(path))
-    return types, named
+
+    @property
+    def n_actions(self) -> int:
+        """How many actions there are."""
+        types = representative_types(self.population)
+        return self._number_of_actions(types, types[0].n_states)
+
+    @cached_property
+    def type_names(self) -> tuple[str, ...]:
+        """What tables call the types: their names, or else their numbers from 1; of a continuum those of cells in a figure."""
+        return names_of(types_to_draw(self.population))
+
+
+# Types of a csv file -----------------------------------------------------------------------------------------------------
+
+
+def _types_from_csv(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Types and names of states from a csv file: weight, belief columns named as the states, and perhaps value and name."""
+
+    def states_of(header: Sequence[str]) -> list[str]:
+        return [name for name in header if name not in {"weight", "value", "name"}]
+
+    def wrong(header: Sequence[str]) -> str | None:
+        if "weight" in header and states_of(header) and "" not in header:
+            return None
+        return "must be weight, one per state and perhaps value and name, all different and separated by commas"
+
+    header, rows = csv_types(file, wrong)
+    states = states_of(header)
+    if given.get("states") is not None and list(given["states"]) != states:
+        asked = ", ".join(map(str, given["states"]))
+        raise InstanceError(f"has states {', '.join(states)} in its columns; the instance names {asked}", file=str(file))
+    types = [{"belief": [row.pop(state) for state in states], **row} for row in rows]
+    return {"states": states, **given, "types": types}

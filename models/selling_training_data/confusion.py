@@ -1,21 +1,21 @@
-"""Confusion matrices of classifiers as the types of a training-data market."""
+"""Write an instance whose types are buyers with given classifiers, from the confusion matrices of these."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_table
+from optmarket.models.selling_training_data.populations import HALF
 from optmarket.rationals import exact, shown
-from optmarket.solution import FORMAT
+from optmarket.solution_file import FORMAT
 
-HALF = Fraction(1, 2)
 MAX_CLASSES = 4  # told apart one by one: n classes have n^n recommendations a type
 Confusion = dict[str, dict[str, Fraction]]  # counts by true class, then by predicted class
 
@@ -29,17 +29,17 @@ class _Types(NamedTuple):
     states: tuple[str, ...] = ()
 
 
-def from_confusion(paths: Sequence[Path], positive: str | None) -> str:
-    """Make an instance whose types are buyers with these classifiers, equally likely.
+def from_confusion(paths: Sequence[Path], options: Mapping[str, str]) -> str:
+    """Write an instance whose types are buyers with these classifiers, equally likely.
 
     Parameters
     ----------
     paths : sequence of Path
         One csv file a classifier, one row and one column a class, no totals. The header names the predicted classes after a
         first cell of any name; a row is the true class, then its counts, which may be weighted.
-    positive : str or None
-        One class against the rest: the first state is this class, the second any other, and each has probability 1/2. If None,
-        every class is a state, as likely as it is frequent in all files together.
+    options : mapping
+        ``class``: this class against the rest: the first state is the class, the second any other, and each has probability 1/2.
+        Without it every class is a state, as likely as it is frequent in all files together.
 
     Returns
     -------
@@ -49,9 +49,18 @@ def from_confusion(paths: Sequence[Path], positive: str | None) -> str:
     Raises
     ------
     InstanceError
-        If a file is no confusion matrix, the files differ in their classes, or `positive` is none of them.
+        If a file is no confusion matrix, the files differ in their classes, or the class named is none of them.
     ModelError
         If there are too many classes to tell all of them apart.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "tree.csv")
+    ...     _ = file.write_text("true,ill,well\\nill,8,2\\nwell,5,15\\n")
+    ...     print(from_confusion([file], {"class": "ill"}).splitlines()[-2])
+      { name = "tree", weight = 1, alpha = "1/10", beta = "1/8" },
     """
     if not paths:
         raise InstanceError("there is no confusion matrix; name a csv file for each classifier")
@@ -61,7 +70,7 @@ def from_confusion(paths: Sequence[Path], positive: str | None) -> str:
         if set(matrix) != set(classes):
             message = f"has classes {_list(matrix)}; those of {paths[0]} are {_list(classes)}, and all must agree"
             raise InstanceError(message, file=str(path))
-    made = _all_classes(paths, matrices) if positive is None else _one_class(paths, matrices, positive)
+    made = _one_class(paths, matrices, options["class"]) if "class" in options else _all_classes(paths, matrices)
     files = _list(path.name for path in paths)
     comments = [
         f"Buyers whose own data err as classifiers do, from {files}.",
@@ -121,7 +130,7 @@ def _all_classes(paths: Sequence[Path], matrices: Sequence[Confusion]) -> _Types
         profiles = f"{n}^{n}" + (f" = {n**n:,}" if n <= 10 else "")
         raise ModelError(
             f"has {n} classes: {profiles} recommendations a type, where {MAX_CLASSES} classes have {MAX_CLASSES**MAX_CLASSES}; "
-            "name one class, to tell it from the rest, with --class",
+            "name one class, to tell it from the rest, with --set class=...",
             file=str(paths[0]),
         )
     prior = _frequencies(matrices, classes)

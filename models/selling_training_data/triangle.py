@@ -1,8 +1,9 @@
-"""All errors evenly spread over the triangle of types: what a menu earns there, exactly, and what no menu exceeds.
+"""Bounds on the triangle of all errors, evenly distributed: what a menu earns there, exactly, and what no menu exceeds.
 
 Let K(alpha, beta) be what a type loses in all: errors left and price. A type chooses, so K is the least of functions that are
 linear in the type, and concave. Following an item its gradient is (pi1, pi2), and the price is K less the gradient times the
-type; who drops its own data pays no more than that. Integrated by parts over the triangle with density 8, revenue is at most
+type; a type that ignores its own data pays no more than that. Integrated by parts over the triangle with density 8, revenue is at
+most
 
     24 (integral of K) - (2 sqrt 2) (integral of K along the side alpha + beta = 1/2).
 
@@ -19,47 +20,69 @@ from fractions import Fraction
 
 import numpy as np
 
+from optmarket.arrays import FloatArray
 from optmarket.lp import highs
-from optmarket.lp.program import FloatArray
 from optmarket.models.selling_information import Menu
 from optmarket.models.selling_training_data.lp import build
-from optmarket.models.selling_training_data.params import HALF, Point, Triangle
+from optmarket.models.selling_training_data.populations import HALF, Errors, triangle_cells
+from optmarket.options import Deadline, Options
 from optmarket.rationals import exact
-from optmarket.solution import Options
 
-CORNERS: tuple[Point, ...] = ((Fraction(0), Fraction(0)), (HALF, Fraction(0)), (Fraction(0), HALF))
+CORNERS: tuple[Errors, ...] = ((Fraction(0), Fraction(0)), (HALF, Fraction(0)), (Fraction(0), HALF))
 AREA = Fraction(1, 8)
 CELLS = 39  # along a side, for the upper bound: about half a second, and the best posted price is 0.03 % below it
-Linear = tuple[Fraction, Fraction, Fraction]  # constant, and what an alpha and a beta add
-Polygon = list[Point]
+POSTED_PRICE_ROUNDING = 1e-15  # relative: more than what floats may miss of the best posted price's revenue
+Linear = tuple[Fraction, Fraction, Fraction]  # a function of a type: constant, and coefficients of alpha and beta
+Polygon = list[Errors]
 
-# probability of each state and own signal: first state first
+# Probability of each state and own signal, [state][signal].
 MEASURE: tuple[tuple[Linear, Linear], ...] = (
     ((HALF, Fraction(-1), Fraction(0)), (Fraction(0), Fraction(1), Fraction(0))),
     ((Fraction(0), Fraction(0), Fraction(1)), (HALF, Fraction(0), Fraction(-1))),
 )
 
 
-def upper_bound(options: Options, size: int = CELLS) -> float:
-    """What no menu earns from the triangle, by cells along a side.
+def triangle_upper_bound(options: Options, deadline: Deadline, size: int = CELLS) -> float:
+    """A bound on what any menu earns from the triangle, in payoff units.
 
     Parameters
     ----------
     options : Options
-        Its time limit is heeded: whatever the solver has reached by then bounds, if not as well.
+    deadline : Deadline
+        The bound that the solver has reached by then is valid, if not as tight.
     size : int
+        Cells along a side: the more, the tighter the bound.
+
+    Examples
+    --------
+    >>> 0.19245 < triangle_upper_bound(Options(), Deadline(None), 5) < 1 / 3
+    True
     """
-    cells = [(3 * weight, pair) for weight, pair in Triangle(size=size).cells()]
+    weights, errors = triangle_cells(size)
+    cells = [(3 * weight, pair) for weight, pair in zip(weights, errors, strict=True)]
     side = [(HALF * k / size, HALF - HALF * k / size) for k in range(size + 1)]
     ends = [Fraction(-2 if 0 < k < size else -1, size) for k in range(size + 1)]
     program = build([*cells, *zip(ends, side, strict=True)], of_costs=True)
-    return min(highs.solve(program, replace(options, gap=None, progress=None)).bound, float(Fraction(1, 3)))
+    found = highs.solve(program, replace(options, gap=None, progress=None, time_limit=deadline.remaining))
+    return min(found.bound, float(Fraction(1, 3)))
 
 
-def revenue(menu: Menu) -> Fraction:
-    """What a menu earns from the triangle, exactly, who is indifferent paying the least.
+def revenue_on_triangle(menu: Menu) -> Fraction:
+    """What a menu earns from the triangle, exactly, when types that are indifferent pay the least.
 
-    The triangle is cut where somebody changes what it does after a signal of an item, and where two items are as good.
+    The triangle is cut where a type changes what it does after a signal of an item, and where two items are equally good.
+
+    Parameters
+    ----------
+    menu : Menu
+        In payoff units; numbers count as the decimals that they are written as.
+
+    Examples
+    --------
+    Complete data at price p are bought by all but the share 4 p^2 of types.
+
+    >>> revenue_on_triangle(Menu(np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.array([0.25])))
+    Fraction(3, 16)
     """
     outside: Linear = (Fraction(1), Fraction(-1), Fraction(-1))
     pieces: list[tuple[Polygon, Linear, Fraction]] = [(list(CORNERS), outside, Fraction(0))]
@@ -68,22 +91,28 @@ def revenue(menu: Menu) -> Fraction:
         found = []
         for polygon, best, cost in pieces:
             for part, value in _valued(polygon, experiment):
-                net = _add(value, (-paid, Fraction(0), Fraction(0)))
-                lead = _less(net, best)
+                net = _sum(value, (-paid, Fraction(0), Fraction(0)))
+                lead = _difference(net, best)
                 if not any(lead):
                     found.append((part, best, min(cost, paid)))
                     continue
                 for side, chosen, charged in ((1, net, paid), (-1, best, cost)):
-                    cut = _half(part, (side * lead[0], side * lead[1], side * lead[2]))
+                    cut = _part_at_least_zero(part, _times(lead, Fraction(side)))
                     if cut:
                         found.append((cut, chosen, charged))
         pieces = found
     return sum((_area(polygon) * cost for polygon, _, cost in pieces), Fraction(0)) / AREA
 
 
-def posted_price() -> float:
-    """What complete data alone earn from the triangle at the best price p, ``p (1 - 4 p^2)`` at ``1/sqrt(12)``, rounded down."""
-    return float(np.nextafter(1 / np.sqrt(27.0), 0.0) * (1 - 1e-15))
+def triangle_posted_price() -> float:
+    """What complete data alone earn from the triangle at the best price p, ``p (1 - 4 p^2)`` at ``1/sqrt(12)``, rounded down.
+
+    Examples
+    --------
+    >>> round(triangle_posted_price(), 9)
+    0.19245009
+    """
+    return float(np.nextafter(1 / np.sqrt(27.0), 0.0) * (1 - POSTED_PRICE_ROUNDING))
 
 
 def _valued(polygon: Polygon, experiment: FloatArray) -> list[tuple[Polygon, Linear]]:
@@ -98,12 +127,12 @@ def _valued(polygon: Polygon, experiment: FloatArray) -> list[tuple[Polygon, Lin
             continue
         for context in range(2):
             first, second = (_times(MEASURE[state][context], chance[state]) for state in range(2))
-            lead, found = _less(first, second), []
+            lead, found = _difference(first, second), []
             for part, value in parts:
                 for side, payoff in ((1, first), (-1, second)):
-                    cut = _half(part, (side * lead[0], side * lead[1], side * lead[2]))
+                    cut = _part_at_least_zero(part, _times(lead, Fraction(side)))
                     if cut:
-                        found.append((cut, _add(value, payoff)))
+                        found.append((cut, _sum(value, payoff)))
                     if not any(lead):
                         break
             parts = found
@@ -114,15 +143,15 @@ def _times(one: Linear, factor: Fraction) -> Linear:
     return (one[0] * factor, one[1] * factor, one[2] * factor)
 
 
-def _add(one: Linear, two: Linear) -> Linear:
+def _sum(one: Linear, two: Linear) -> Linear:
     return (one[0] + two[0], one[1] + two[1], one[2] + two[2])
 
 
-def _less(one: Linear, two: Linear) -> Linear:
+def _difference(one: Linear, two: Linear) -> Linear:
     return (one[0] - two[0], one[1] - two[1], one[2] - two[2])
 
 
-def _half(polygon: Polygon, linear: Linear) -> Polygon:
+def _part_at_least_zero(polygon: Polygon, linear: Linear) -> Polygon:
     """The part of a convex polygon where a linear function is at least 0; nothing if that has no area."""
     at = [linear[0] + linear[1] * x + linear[2] * y for x, y in polygon]
     if min(at) >= 0:

@@ -1,1 +1,1 @@
-"""The command `optmarket`."""
+"""Implement the command line `optmarket`."""

@@ -1,4 +1,4 @@
-"""What commands share: their arguments, their exit codes, and errors in one line."""
+"""Define what the commands share: arguments, exit codes, and the reporting of errors in one line."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from optmarket import startup
-from optmarket.api import load
 from optmarket.errors import InstanceError, OptmarketError, SolverError
 from optmarket.files import ANYWHERE
-from optmarket.instances.instance import Instance
 from optmarket.reporting import terminal
-from optmarket.solution import Solution, Status
+
+if TYPE_CHECKING:
+    from optmarket.instances.instance import Instance
+    from optmarket.solution import Solution
 
 GOOD, UNMET, BAD_INPUT, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, startup.INTERRUPTED
 
@@ -25,7 +26,11 @@ Files = Annotated[list[Path], typer.Argument(metavar="INSTANCE", help="Instance 
 File = Annotated[Path, typer.Argument(metavar="INSTANCE", help="An instance file (TOML).", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text, and errors as JSON on stderr. Default: text.")]
 Method = Annotated[
-    str, typer.Option(help="A method of the market (`optmarket list --json` names them), or auto to let it choose.")
+    str | None,
+    typer.Option(
+        help="A method of the market (`optmarket list MARKET` names them), or auto to let it choose. Default: the instance's, "
+        "or auto."
+    ),
 ]
 Gap = Annotated[
     float | None,
@@ -61,12 +66,24 @@ Quantities = Annotated[
 
 
 def loaded(file: Path, outside: bool) -> Instance:
-    """An instance; its files may lie anywhere if that is allowed."""
+    """Read an instance file; if `outside` is true, it may refer to any file."""
+    from optmarket.api import load
+
     return load(file, root=ANYWHERE if outside else None)
 
 
 def check_options(gap: float | None, time_limit: float | None, threads: int) -> None:
-    """Fail in the command line's words if a number is out of range."""
+    """Check that the numbers are in range, with messages that name the options of the command line.
+
+    Raises
+    ------
+    InstanceError
+        If one is not.
+
+    Examples
+    --------
+    >>> check_options(gap=1e-3, time_limit=None, threads=1)
+    """
     for name, value in (("--gap", gap), ("--time-limit", time_limit)):
         if value is not None and not 0 < value < math.inf:
             raise InstanceError(f"is {value:g}; must be above 0 and finite", field=name)
@@ -75,7 +92,17 @@ def check_options(gap: float | None, time_limit: float | None, threads: int) -> 
 
 
 def attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> int:
-    """Run, and say what went wrong in one line; the exit code."""
+    """Run a function, report an error in one line, and return the exit code.
+
+    Parameters
+    ----------
+    run : callable
+        Returns an exit code.
+    as_json : bool
+        Whether to report errors as JSON.
+    file : Path, optional
+        The file that is processed, for messages.
+    """
     name = None if file is None else str(file)
     try:
         startup.ready()
@@ -96,7 +123,7 @@ def attempt(run: Callable[[], int], as_json: bool, file: Path | None = None) -> 
 
 
 def _comes_of_ctrl_c(error: BaseException) -> bool:
-    """Whether an error is what a library, in C, made of Ctrl-C."""
+    """Whether an exception was caused by Ctrl-C, which libraries in C may convert into another exception."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, KeyboardInterrupt):
@@ -106,7 +133,7 @@ def _comes_of_ctrl_c(error: BaseException) -> bool:
 
 
 def each(files: list[Path], run: Callable[[Path], int], as_json: bool) -> int:
-    """Run on every file, whatever becomes of the others, until interrupted; the largest exit code."""
+    """Run a function on every file, also after errors, but not after an interrupt; return the largest exit code."""
     worst = GOOD
     for file in files:
         worst = max(worst, attempt(partial(run, file), as_json, file))
@@ -116,6 +143,9 @@ def each(files: list[Path], run: Callable[[Path], int], as_json: bool) -> int:
 
 
 def code_of(found: Solution) -> int:
+    """The exit code for a solution."""
+    from optmarket.options import Status
+
     if found.status is Status.INTERRUPTED:
         return INTERRUPTED
     if found.status in {Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED}:
@@ -124,5 +154,6 @@ def code_of(found: Solution) -> int:
 
 
 def complain(error: OptmarketError, as_json: bool, code: int) -> int:
+    """Report an error in one line, and return the exit code."""
     terminal.complain(json.dumps({"error": error.as_dict()}) if as_json else f"error: {error}")
     return code

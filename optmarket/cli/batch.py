@@ -1,4 +1,4 @@
-"""Commands on many solutions: sweeps, tables, and the results of the gallery."""
+"""Implement the commands for many solutions: `sweep`, `table` and `reproduce`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from optmarket import plotting
 from optmarket.cli.arguments import (
     BAD_INPUT,
     GOOD,
@@ -30,12 +29,7 @@ from optmarket.cli.arguments import (
 )
 from optmarket.errors import InstanceError, OptmarketError, SolverError
 from optmarket.files import ANYWHERE, STDOUT, must_be_writable, must_take, write_text
-from optmarket.instances.parameters import in_words
-from optmarket.modeling import registry
 from optmarket.reporting import terminal
-from optmarket.reporting.tables import render, tables
-from optmarket.studies.instance_library import reproduce
-from optmarket.studies.sweep import name_of, sweep, varied_in
 
 
 def table_command(
@@ -56,6 +50,8 @@ def table_command(
     """
 
     def run() -> int:
+        from optmarket.reporting.tables import render, tables
+
         wrong: list[OptmarketError] = []
         found = tables(
             paths,
@@ -105,7 +101,7 @@ def sweep_command(
     ] = Path("results/sweeps"),
     form: Form = "csv",
     quantity: Quantities = None,
-    method: Method = "auto",
+    method: Method = None,
     gap: Gap = None,
     time_limit: TimeLimit = None,
     threads: Threads = 1,
@@ -129,6 +125,12 @@ def sweep_command(
 
     def run() -> int:
         nonlocal done, last
+        from optmarket import plotting
+        from optmarket.instances.parameters import in_words
+        from optmarket.modeling import registry
+        from optmarket.reporting.tables import render
+        from optmarket.studies.sweep import name_of, sweep, varied_in
+
         check_options(gap, time_limit, threads)
         if jobs < 1:
             raise InstanceError(f"is {jobs}; must be at least 1", field="--jobs")
@@ -206,6 +208,8 @@ def reproduce_command(
     """
 
     def run() -> int:
+        from optmarket.studies.instance_library import reproduce
+
         root = ANYWHERE if outside else None
         done = reproduce(market, instances=instances, out=out, root=root, progress=terminal.say)
         for line in done.failures:

@@ -1,4 +1,4 @@
-"""The command line: reads arguments, prints what the engine says, and turns it into an exit code."""
+"""Implement the command line: read arguments, call the engine, print the result, and return an exit code."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from optmarket import __version__, plotting, startup
-from optmarket.api import audit, solve
+from optmarket import startup
 from optmarket.cli import batch
 from optmarket.cli.arguments import (
     BAD_INPUT,
@@ -39,13 +38,15 @@ from optmarket.cli.arguments import (
 )
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.files import STDOUT, must_be_writable, must_have_short_keys, must_take, read_text, write_text
-from optmarket.instances.instance import Instance
-from optmarket.instances.template import template
-from optmarket.lp import export
-from optmarket.modeling import registry
-from optmarket.reporting import console_report, terminal
-from optmarket.reporting.consistency import held_against_itself
-from optmarket.solution import Claim, Solution
+from optmarket.reporting import terminal
+
+if TYPE_CHECKING:
+    from optmarket.certificates import Claim
+    from optmarket.instances.instance import Instance
+    from optmarket.modeling.registry import ModelSpec
+    from optmarket.solution import Solution
+
+# Modules that are slow to import are imported inside the commands that need them, so that --version and --help respond at once.
 
 _EXIT_CODES = """
 \b
@@ -86,9 +87,11 @@ app = typer.Typer(
 # Commands --------------------------------------------------------------------------------------------------------------
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        terminal.write(f"optmarket {__version__}\n")
+def _print_version(requested: bool) -> None:
+    if requested:
+        from importlib.metadata import version
+
+        terminal.write(f"optmarket {version('optmarket')}\n")
         raise typer.Exit
 
 
@@ -102,38 +105,36 @@ def _options(
 
 
 @app.command("list")
-def list_command(as_json: Json = False) -> None:
-    """List the markets, and the instances below ./instances."""
+def list_command(
+    market: Annotated[
+        str | None,
+        typer.Argument(metavar="[MARKET]", help="Say more of one market: its methods and its quantities.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the markets, and the instances below ./instances; or what one market has to offer."""
 
     def run() -> int:
-        markets = [registry.get(name) for name in registry.names()]
-        found = [(path, _title(path)) for path in sorted(Path("instances").rglob("*.toml")) if path.is_file()]
+        from optmarket.modeling import registry
+        from optmarket.reporting import console_report
+
+        markets = [registry.get(name) for name in (registry.names() if market is None else [market])]
+        below = sorted(Path("instances").rglob("*.toml")) if market is None else []
+        found = [(path, _title(path)) for path in below if path.is_file()]
         if as_json:
             terminal.write_json(
-                {
-                    "markets": [
-                        {"name": m.name, "title": m.title, "source": m.source, "objective": m.objective, "methods": m.methods}
-                        for m in markets
-                    ],
-                    "instances": [
-                        {
-                            "slug": path.relative_to("instances").with_suffix("").as_posix(),
-                            "file": path.as_posix(),
-                            "title": title,
-                        }
-                        for path, title in found
-                    ],
-                }
+                {"markets": [_described(spec) for spec in markets]}
+                | ({"instances": [_located(path, title) for path, title in found]} if market is None else {})
             )
             return GOOD
-        terminal.show(console_report.listing([(m.name, m.title, m.source) for m in markets]))
+        if market is not None:
+            terminal.show(console_report.market(markets[0], terminal.width_of(sys.stdout)))
+            return GOOD
+        terminal.show(console_report.listing([(spec.name, spec.title, spec.source) for spec in markets]))
         if found:
+            shown = [(path.as_posix(), title or "cannot be read; see `optmarket check`") for path, title in found]
             terminal.write("\n")
-            terminal.show(
-                console_report.listing(
-                    [(path.as_posix(), title or "cannot be read; see `optmarket check`") for path, title in found]
-                )
-            )
+            terminal.show(console_report.listing(shown))
         return GOOD
 
     raise typer.Exit(attempt(run, as_json))
@@ -153,6 +154,10 @@ def show_command(
     """
 
     def run() -> int:
+        from optmarket.reporting import console_report
+        from optmarket.reporting.consistency import held_against_itself
+        from optmarket.solution import Solution
+
         if file.suffix.lower() == ".json":
             found, wrong = held_against_itself(Solution.read(file))
             _print_solution(found, as_json, wrong)
@@ -188,22 +193,24 @@ def new_command(
     ] = None,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="With --from-confusion: csv files, one a classifier.", show_default=False),
+        typer.Argument(metavar="[FILE]...", help="With --from: the files to make it from.", show_default=False),
     ] = None,
-    confusion: Annotated[
-        bool,
-        typer.Option(
-            "--from-confusion",
-            help="Make the buyers from classifiers' confusion matrices, for markets that sell to classifiers: rows true class, "
-            "columns predicted, counts. Default: the market's example.",
-        ),
-    ] = False,
-    positive: Annotated[
+    kind: Annotated[
         str | None,
         typer.Option(
-            "--class",
-            metavar="NAME",
-            help="With --from-confusion: this class against the rest, equally likely. Default: all classes, as they come.",
+            "--from",
+            metavar="KIND",
+            help="Make the instance from FILEs of this kind; `optmarket list MARKET` says which kinds the market takes. "
+            "Default: the market's example.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="With --from: say something more about the files. Default: nothing.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -211,20 +218,17 @@ def new_command(
 
     \b
     From classifiers:
-      optmarket new MARKET --from-confusion tree.csv linear.csv --class cat -o my.toml
+      optmarket new MARKET tree.csv linear.csv --from confusion --set class=cat -o my.toml
     """
 
     def run() -> int:
+        from optmarket.instances.template import template
+        from optmarket.modeling import registry
+
         spec = registry.get(market)
-        if confusion:
-            if spec.from_confusion is None:
-                raise ModelError(f"{spec.name} has no buyers made from confusion matrices", field="--from-confusion")
-            text = spec.from_confusion(files or [], positive)
-        elif files or positive is not None:
-            given = "FILE" if files else "--class"
-            raise InstanceError("goes with --from-confusion", field=given)
-        else:
-            text = template(spec.name, spec.title, spec.source, spec.params)
+        if kind is None and (files or settings):
+            raise InstanceError("goes with --from", field="FILE" if files else "--set")
+        text = template(spec.name, spec.title, spec.source, spec.params) if kind is None else _made(spec, kind)
         if output is None or str(output) == STDOUT:
             terminal.write(text)
             return GOOD
@@ -233,6 +237,20 @@ def new_command(
         write_text(output, text)
         terminal.say(f"wrote {output}; try: optmarket solve {output}")
         return GOOD
+
+    def _made(spec: ModelSpec[Any, Any, Any], kind: str) -> str:
+        if kind not in spec.sources:
+            known = f"it takes {', '.join(spec.sources)}" if spec.sources else "it takes none; leave --from out"
+            raise ModelError(f"is {kind!r}, which is no kind of files that {spec.name} is made from; {known}", field="--from")
+        source = spec.sources[kind]
+        given: dict[str, str] = {}
+        for setting in settings or []:
+            name, equals, value = setting.partition("=")
+            if not equals or name not in source.options:
+                known = f"write NAME=VALUE, with {', '.join(source.options)}" if source.options else "leave it out"
+                raise InstanceError(f"is {setting!r}; {known}", field="--set")
+            given[name] = value
+        return source.make(files or [], given)
 
     raise typer.Exit(attempt(run, False))
 
@@ -243,6 +261,8 @@ def check_command(instances: Files, outside: Outside = False, as_json: Json = Fa
     reports: list[dict[str, Any]] = []
 
     def run(file: Path) -> int:
+        from optmarket.reporting import console_report
+
         case = loaded(file, outside)
         if as_json:
             reports.append({**_named(case), "title": case.title, "notes": case.notes})
@@ -265,7 +285,7 @@ def solve_command(
         Path | None,
         typer.Option(metavar="DIR", help="Also write each solution to DIR/<slug>.json. Default: write nothing."),
     ] = None,
-    method: Method = "auto",
+    method: Method = None,
     gap: Gap = None,
     time_limit: TimeLimit = None,
     threads: Threads = 1,
@@ -296,6 +316,9 @@ def solve_command(
         return GOOD
 
     def run(file: Path) -> int:
+        from optmarket import plotting
+        from optmarket.api import solve
+
         case = loaded(file, outside)
         target = None if out is None else out / f"{case.slug}.json"
         if target is not None:
@@ -336,21 +359,24 @@ def audit_command(
 ) -> None:
     """Say what anyone's mechanism earns and whether it holds.
 
-    It is judged from the market's primitives alone. Violations are what a type could gain, in payoff units; the exit code is 1
+    It is audited from the market's primitives alone. Violations are what a type could gain, in payoff units; the exit code is 1
     if one exceeds its tolerance, in most markets 1e-7 of what is at stake for the type.
     """
 
     def run() -> int:
+        from optmarket.api import audit
+        from optmarket.reporting import console_report
+
         case = loaded(instance, outside)
         found = audit(case, mechanism)
         if as_json:
-            words = console_report.verdict(found).plain
-            # JSON knows no infinity: a gain without bound is null
+            words = console_report.verdict(case.model, found).plain
+            # JSON has no infinity, so an unbounded gain is written as null.
             gains = {name: gain if math.isfinite(gain) else None for name, gain in found.violations.items()}
-            judged = {**asdict(found), "violations": gains}
-            terminal.write_json({"instance": _named(case), "audit": judged, "good": found.good, "verdict": words})
+            audited = {**asdict(found), "violations": gains}
+            terminal.write_json({"instance": _named(case), "audit": audited, "good": found.good, "verdict": words})
         else:
-            terminal.show(console_report.audit(case.title, found, terminal.width_of(sys.stdout)))
+            terminal.show(console_report.audit(case, found, terminal.width_of(sys.stdout)))
         return GOOD if found.good else UNMET
 
     raise typer.Exit(attempt(run, as_json, instance))
@@ -366,14 +392,18 @@ def export_command(
     ] = None,
     outside: Outside = False,
 ) -> None:
-    """Write an instance's linear program, every row listed, for other solvers.
+    """Write an instance's full linear program, for other solvers.
 
     The objective is in the market's units; coefficients are decimals of 15 digits.
     """
 
     def run() -> int:
+        from optmarket.lp import export
+        from optmarket.modeling import registry
+
         case = loaded(instance, outside)
-        program = registry.get(case.model).program(case.params)
+        spec = registry.get(case.model)
+        program = spec.program(spec.market(case.params))
         if program is None:
             raise ModelError(f"has no linear program to export: {case.model} solves it in closed form; with a grid it has one")
         target = Path(f"{instance.stem}.{file_format}") if output is None else output
@@ -387,7 +417,7 @@ def export_command(
         else:
             must_take(target)
             export.write(program, target)
-        rows, columns, nonzeros = program.size(listed=True)
+        rows, columns, nonzeros = program.size(full=True)
         terminal.say(f"wrote {target}: {rows:,} rows, {columns:,} columns, {nonzeros:,} non-zeros")
         return GOOD
 
@@ -407,20 +437,20 @@ def main() -> int:
     int
         The exit code.
     """
-    os.environ["MPLBACKEND"] = "agg"  # figures go to files; one that is named there and broken is no reason to fail
+    os.environ["MPLBACKEND"] = "agg"  # figures are only saved; another backend set by the user might fail to load
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a title in letters the terminal has not is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # the terminal's encoding may lack some characters of a title
     terminal.silence_libraries()
     try:
         code = _run()
-    except OptmarketError as error:  # outside of what a command attempts: stdout lost while help or a summary is printed
+    except OptmarketError as error:  # raised outside of `attempt`, if stdout fails while help or a summary is printed
         code = complain(error, False, BAD_INPUT)
     except OSError as error:
-        said = getattr(error.__context__, "format_message", None)  # a mistyped command that stderr could not be told of
-        terminal.give_up(sys.stderr if said else sys.stdout)
+        usage = getattr(error.__context__, "format_message", None)  # a usage error that could not be written to stderr
+        terminal.give_up(sys.stderr if usage else sys.stdout)
         terminal.complain(
-            f"error: {said() if said else OptmarketError(terminal.in_words(error), file=error.filename or 'stdout')}"
+            f"error: {usage() if usage else OptmarketError(terminal.in_words(error), file=error.filename or 'stdout')}"
         )
         code = BAD_INPUT
     startup.end()
@@ -432,14 +462,14 @@ def _run() -> int:
     try:
         app(prog_name="optmarket")
     except SystemExit as stop:
-        if sys.stdout is not stdout:  # typer's way to say that nobody reads its help
+        if sys.stdout is not stdout:  # typer replaces stdout if the reader of its help has closed the pipe
             return terminal.CLOSED_PIPE
         return int(stop.code or GOOD)
     return GOOD
 
 
 def _title(path: Path) -> str | None:
-    """An instance's title, without the labour of validating it."""
+    """Read the title of an instance without validating the rest; None if the file cannot be read."""
     try:
         text = read_text(path)
         must_have_short_keys(text, str(path))
@@ -447,6 +477,23 @@ def _title(path: Path) -> str | None:
     except (OptmarketError, ValueError, RecursionError):
         return None
     return title if isinstance(title, str) else None
+
+
+def _described(spec: ModelSpec[Any, Any, Any]) -> dict[str, Any]:
+    """A market as the JSON object that `list --json` prints."""
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "source": spec.source,
+        "objective": spec.objective,
+        "methods": list(spec.methods),
+        "quantities": {name: asdict(quantity) for name, quantity in spec.quantities.items()},
+    }
+
+
+def _located(path: Path, title: str | None) -> dict[str, str | None]:
+    """An instance file as the JSON object that `list --json` prints."""
+    return {"slug": path.relative_to("instances").with_suffix("").as_posix(), "file": path.as_posix(), "title": title}
 
 
 def _named(case: Instance) -> dict[str, Any]:
@@ -458,6 +505,8 @@ def _without_none(claim: Claim) -> dict[str, Any]:
 
 
 def _print_solution(found: Solution, as_json: bool, saved: Sequence[str] | None = None) -> None:
+    from optmarket.reporting import console_report
+
     if as_json:
         terminal.write(found.to_json() + "\n")
     else:

@@ -1,1 +1,1 @@
-"""Distributions of types: of one number, and of probabilities that sum to one."""
+"""Represent distributions of types: of one number, and of several probabilities that sum to one."""

@@ -1,4 +1,4 @@
-"""Distribution functions of one number to compute with: exact where they are linear in pieces, else in floats by scipy."""
+"""Compute with cumulative distribution functions: exactly if they are piecewise linear, otherwise in floats by scipy."""
 
 from __future__ import annotations
 
@@ -13,33 +13,38 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.special
 
+from optmarket.arrays import FloatArray
 from optmarket.errors import ModelError
-from optmarket.lp.program import FloatArray
 from optmarket.rationals import exact, floats
 
 NODES = np.polynomial.legendre.leggauss(24)
 CHECK = np.polynomial.legendre.leggauss(48)
-SAME_INTEGRAL = 1e-12
-ROUNDING = 4e-16  # of a distribution function
-NEGLIGIBLE = 1e-15  # of a moment
-MOST_PIECES = 1024  # open at once while a moment is integrated; distributions that integrate open some thirty
-PIECES_A_CELL = 200  # and of steep ones up to some hundred in each of the cells asked for
+SAME_INTEGRAL = 1e-12  # relative difference at which the two quadrature rules agree
+ROUNDING = 4e-16  # rounding error of a distribution function
+NEGLIGIBLE = 1e-15  # relative to a moment
+MOST_PIECES = 1024  # intervals open at once while a moment is integrated; integrable distributions need about thirty
+PIECES_A_CELL = 200  # the same for each requested cell; steep distributions need about a hundred
 TAIL = np.array([1e-18, 1e-14, 1e-10, 1e-7, 1e-5, 1e-3, 1e-2, 0.05, 0.2, 0.35, 0.5])
 LONG_TAIL = np.concatenate([[1e-300, 1e-150, 1e-75, 1e-40, 1e-25], TAIL])
 
 
 @dataclass(frozen=True)
 class PiecewiseLinear:
-    """A distribution function that is linear between knots, exact.
+    """A distribution whose cdf is piecewise linear, in exact rational arithmetic.
 
     Attributes
     ----------
     knots : tuple of Fraction
-        Increasing.
+        The points between which the cdf is linear, increasing.
     levels : tuple of Fraction
-        The function there, from 0 to 1, not decreasing.
+        The values of the cdf at the knots, nondecreasing from 0 to 1.
+
+    Examples
+    --------
+    >>> uniform = PiecewiseLinear((Fraction(0), Fraction(1)), (Fraction(0), Fraction(1)))
+    >>> uniform.exact_cdf(Fraction(1, 3)), uniform.cells([Fraction(0), Fraction(1, 2)])
+    (Fraction(1, 3), [(Fraction(1, 2), Fraction(1, 8))])
     """
 
     knots: tuple[Fraction, ...]
@@ -47,7 +52,7 @@ class PiecewiseLinear:
 
     @property
     def support(self) -> tuple[Fraction, Fraction]:
-        """The interval that holds all mass: its ends are taken by no gap."""
+        """The smallest interval that has probability one."""
         first = bisect.bisect_right(self.levels, Fraction(0)) - 1
         last = bisect.bisect_left(self.levels, Fraction(1))
         return self.knots[first], self.knots[last]
@@ -57,7 +62,7 @@ class PiecewiseLinear:
         return PiecewiseLinear(tuple(1 - x for x in reversed(self.knots)), tuple(1 - level for level in reversed(self.levels)))
 
     def folded(self) -> PiecewiseLinear:
-        """The distribution of min(X, 1 - X), for X within 0 to 1."""
+        """The distribution of min(X, 1 - X), for X between 0 and 1."""
         half = Fraction(1, 2)
         knots = sorted({Fraction(0), half, *(min(max(min(x, 1 - x), Fraction(0)), half) for x in self.knots)})
         above = [Fraction(1), *(self.exact_cdf(1 - x) - self.exact_cdf(x) for x in knots[1:])]
@@ -65,11 +70,11 @@ class PiecewiseLinear:
 
     @cached_property
     def as_floats(self) -> tuple[FloatArray, FloatArray]:
-        """Knots and levels, nearest floats."""
+        """The knots and levels, each rounded to the nearest float."""
         return floats(self.knots), floats(self.levels)
 
     def exact_cdf(self, x: Fraction) -> Fraction:
-        """Pr(X <= x)."""
+        """The probability Pr(X <= x), exactly."""
         if x <= self.knots[0]:
             return Fraction(0)
         if x >= self.knots[-1]:
@@ -79,11 +84,11 @@ class PiecewiseLinear:
         return low + (high - low) * (x - left) / (right - left)
 
     def cdf(self, x: FloatArray) -> FloatArray:
-        """Pr(X <= x), in floats."""
+        """The probability Pr(X <= x) in floats, elementwise."""
         return np.asarray(np.interp(x, *self.as_floats))
 
     def quantiles(self, levels: Sequence[Fraction]) -> list[Fraction]:
-        """For each level above 0 the least x with Pr(X <= x) at least the level."""
+        """For each level above 0, the least x with Pr(X <= x) at least that level."""
         found = []
         for level in levels:
             k = bisect.bisect_left(self.levels, level)
@@ -92,7 +97,7 @@ class PiecewiseLinear:
         return found
 
     def cells(self, edges: Sequence[Fraction]) -> list[tuple[Fraction, Fraction]]:
-        """Mass and first moment between consecutive edges."""
+        """The probability and the first moment (the integral of x) of each interval between consecutive edges."""
         below = [self._moment(edge) for edge in edges]
         masses = itertools.pairwise(self.exact_cdf(edge) for edge in edges)
         return [(high - low, b - a) for (low, high), (a, b) in zip(masses, itertools.pairwise(below), strict=True)]
@@ -106,64 +111,82 @@ class PiecewiseLinear:
 
 @dataclass(frozen=True)
 class Smooth:
-    """A mixture of scipy's distributions, each cut to an interval, in floats.
+    """A mixture of scipy's continuous distributions, each truncated to an interval, in floats.
 
     Attributes
     ----------
-    parts : tuple of (weight, frozen distribution, low, high)
-        Cut to [low, high], which holds a part's whole support if it is not cut; ends are exact or infinite.
+    parts : tuple of (weight, frozen scipy distribution, low, high)
+        Each distribution is truncated to [low, high]; if it is not truncated, this interval contains its support. The ends are
+        Fractions or infinite.
+
+    Examples
+    --------
+    >>> from scipy.stats import expon
+    >>> exponential = Smooth(((1.0, expon(), Fraction(0), np.inf),))
+    >>> round(float(exponential.sf(np.array(1.0))), 6)
+    0.367879
     """
 
     parts: tuple[tuple[float, Any, Fraction | float, Fraction | float], ...]
 
     @cached_property
     def support(self) -> tuple[Fraction | float, Fraction | float]:
-        """The interval that holds all mass; an end may be infinite."""
+        """An interval that has probability one; its ends may be infinite."""
         return min(part[2] for part in self.parts), max(part[3] for part in self.parts)
 
     def cdf(self, x: FloatArray) -> FloatArray:
-        """Pr(X <= x)."""
+        """The probability Pr(X <= x), elementwise."""
         return self.between(np.full_like(np.asarray(x, dtype=float), -np.inf), x)
 
     def sf(self, x: FloatArray) -> FloatArray:
-        """Pr(X > x), without the loss of digits that 1 - F has in the upper tail."""
+        """The probability Pr(X > x), elementwise, without the cancellation that 1 - F suffers from in the upper tail."""
         return self.between(x, np.full_like(np.asarray(x, dtype=float), np.inf))
 
     def mirrored(self) -> Mirrored:
-        """The distribution of 1 - X, as far as maxima need it."""
+        """The distribution of 1 - X, with the methods that `maximize.largest` needs."""
         return Mirrored(self)
 
     def folded(self) -> Folded:
-        """The distribution of min(X, 1 - X), for X within 0 to 1, as far as maxima need it."""
+        """The distribution of min(X, 1 - X), for X between 0 and 1, with the methods that `maximize.largest` needs."""
         return Folded(self)
 
     def between(self, low: FloatArray, high: FloatArray) -> FloatArray:
-        """Pr(low < X <= high), without the loss of digits that a difference has in the upper tail."""
-        return self._sum(lambda law, first, last: _mass(law, np.clip(low, first, last), np.clip(high, first, last)))
+        """The probability Pr(low < X <= high), elementwise, without cancellation in the upper tail."""
+        return self._sum(lambda frozen, first, last: _mass(frozen, np.clip(low, first, last), np.clip(high, first, last)))
 
     def quantiles(self, levels: Sequence[Fraction]) -> list[Fraction]:
-        """For each level above 0 the least x with Pr(X <= x) at least the level, to a float's precision."""
-        wanted = np.array(levels, dtype=float)
-        each = [_ppf(law, wanted, float(low), float(high)) for _, law, low, high in self.parts]
+        """For each level above 0, the least x with Pr(X <= x) at least that level, to the precision of floats."""
+        targets = np.array(levels, dtype=float)
+        each = [_ppf(frozen, targets, float(low), float(high)) for _, frozen, low, high in self.parts]
         left, right = np.min(each, axis=0), np.max(each, axis=0)
         while np.any((left < (middle := (left + right) / 2)) & (middle < right)):
-            enough = self.cdf(middle) >= wanted
+            enough = self.cdf(middle) >= targets
             left, right = np.where(enough, left, middle), np.where(enough, middle, right)
         return [exact(float(x)) for x in right]
 
     def tails(self, levels: FloatArray) -> FloatArray:
-        """Quantiles of each part at some levels, from below and from above, in floats: where the mass lies, of any order."""
+        """Lower and upper quantiles of every part at the given levels, in no particular order, to locate the probability mass."""
         each = [
-            _ppf(law, levels, float(low), float(high), upper=upper) for _, law, low, high in self.parts for upper in (False, True)
+            _ppf(frozen, levels, float(low), float(high), upper=upper)
+            for _, frozen, low, high in self.parts
+            for upper in (False, True)
         ]
         return np.concatenate(each)
 
     def cells(self, edges: Sequence[Fraction]) -> list[tuple[Fraction, Fraction]]:
-        """Mass and first moment between consecutive edges."""
+        """The probability and the first moment (the integral of x) of each interval between consecutive edges.
+
+        The moments are integrated by adaptive Gauss-Legendre quadrature.
+
+        Raises
+        ------
+        ModelError
+            If the cdf is too steep, or has too few correct digits, for the integration to converge.
+        """
         points = np.array(edges, dtype=float)
         mass = self.between(points[:-1], points[1:])
         moment = np.zeros(len(mass))
-        # a narrow peak lies between the nodes of a wide cell: so cells are cut where the parts have their mass
+        # A quadrature rule misses a narrow peak between its nodes. Cells are therefore split where the parts have their mass.
         fine = np.unique(np.concatenate([points, np.clip(self.joints, points[0], points[-1])]))
         low, high, largest = fine[:-1], fine[1:], 0.0
         most = max(MOST_PIECES, PIECES_A_CELL * len(points))
@@ -173,7 +196,7 @@ class Smooth:
                     "has a distribution whose mass floats cannot integrate: its distribution function is too steep, or computed "
                     "with too few correct digits; move its parameters nearer to 1, or give it as cdf"
                 )
-            # by parts, as a density may be infinite where a distribution function is not: integrals of Pr(x < X <= high)
+            # The moment is integrated by parts, from Pr(x < X <= high), because the density may be infinite.
             area, checked = (self._area(low, high, nodes) for nodes in (NODES, CHECK))
             here, wrong = self.between(low, high), np.abs(area - checked)
             largest = max(largest, float(area.sum()))
@@ -187,7 +210,7 @@ class Smooth:
 
     @property
     def end_of_floats(self) -> tuple[Fraction, Fraction]:
-        """The support, and where it is infinite the points beyond which floats see no mass and no moment."""
+        """The support; an infinite end is replaced by a point beyond which probability and moment vanish in floats."""
         low, high = self.support
         joints = self.joints
         return (
@@ -197,28 +220,30 @@ class Smooth:
 
     @property
     def has_mean(self) -> bool:
-        """Whether no tail is too heavy for a mean."""
-        parts = ((law, np.isfinite([float(low), float(high)]).all()) for _, law, low, high in self.parts)
-        return all(bounded or np.isfinite(law.mean()) for law, bounded in parts)
+        """Whether the distribution has a finite mean."""
+        parts = ((frozen, np.isfinite([float(low), float(high)]).all()) for _, frozen, low, high in self.parts)
+        return all(bounded or np.isfinite(frozen.mean()) for frozen, bounded in parts)
 
     @cached_property
     def joints(self) -> FloatArray:
-        """Ends of the parts, and the places between which their masses lie, far into the tails."""
+        """The ends of all parts and some of their quantiles, far into the tails, increasing; integrals are split there."""
         found = []
-        for _, law, low, high in self.parts:
+        for _, frozen, low, high in self.parts:
             ends = np.array([low, high], dtype=float)
             found.append(ends)
-            if law.dist.name != "uniform":
+            if frozen.dist.name != "uniform":
                 for upper, end in enumerate(ends):
-                    found.append(_ppf(law, TAIL if np.isfinite(end) else LONG_TAIL, *ends, upper=bool(upper)))
+                    found.append(_ppf(frozen, TAIL if np.isfinite(end) else LONG_TAIL, *ends, upper=bool(upper)))
         joints = np.unique(np.concatenate(found))
         return np.asarray(joints[np.isfinite(joints)])
 
     def _tail(self, low: FloatArray, high: FloatArray) -> FloatArray:
-        """The masses in the tails that `between` takes differences of: what rounding leaves uncertain is a share of them."""
+        """The tail probabilities whose differences `between` computes; its rounding error is proportional to them."""
         with _silence():
             return self._sum(
-                lambda law, first, last: np.minimum(law.cdf(np.clip(high, first, last)), _sf(law, np.clip(low, first, last)))
+                lambda frozen, first, last: np.minimum(
+                    frozen.cdf(np.clip(high, first, last)), _sf(frozen, np.clip(low, first, last))
+                )
             )
 
     def _area(self, low: FloatArray, high: FloatArray, nodes: tuple[FloatArray, FloatArray]) -> FloatArray:
@@ -226,58 +251,63 @@ class Smooth:
         return np.asarray((self.between(x, high[:, None]) * nodes[1]).sum(axis=1) * (high - low) / 2)
 
     def _sum(self, mass: Callable[[Any, float, float], FloatArray]) -> FloatArray:
-        """The parts' masses, each divided by what its cut leaves, weighted."""
+        """The weighted sum of the parts' probabilities, each divided by the probability of the interval it is truncated to."""
         total: Any = 0.0
-        for (weight, law, low, high), whole in zip(self.parts, self._whole, strict=True):
-            total = total + weight * mass(law, float(low), float(high)) / whole
+        for (weight, frozen, low, high), whole in zip(self.parts, self._whole, strict=True):
+            total = total + weight * mass(frozen, float(low), float(high)) / whole
         return np.asarray(total)
 
     @cached_property
     def _whole(self) -> tuple[float, ...]:
-        """What each part's cut leaves of it."""
-        return tuple(float(_mass(law, np.array(float(low)), np.array(float(high)))) for _, law, low, high in self.parts)
+        """For each part the probability of the interval to which it is truncated."""
+        return tuple(float(_mass(frozen, np.array(float(low)), np.array(float(high)))) for _, frozen, low, high in self.parts)
 
 
-def _mass(law: Any, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Pr(low < X <= high) of one of scipy's distributions, low <= high, in the tail that holds more digits."""
+def _mass(frozen: Any, low: FloatArray, high: FloatArray) -> FloatArray:
+    """The probability Pr(low < X <= high) of a scipy distribution, low <= high, computed in the tail with more correct digits."""
     with _silence():
-        below = np.array(law.cdf(low))
+        below = np.array(frozen.cdf(low))
         above = below > 0.5
-        mass = law.cdf(high) - below
-        if above.any():  # each end by itself: one of them may stand for many intervals
+        mass = frozen.cdf(high) - below
+        if above.any():  # the two ends are computed separately, because one of them may be broadcast against many others
             tail = np.zeros_like(below)
-            tail[above] = _sf(law, low[above])
-            mass = np.where(above, tail - _sf(law, high), mass)
+            tail[above] = _sf(frozen, low[above])
+            mass = np.where(above, tail - _sf(frozen, high), mass)
     return np.asarray(mass)
 
 
-def _sf(law: Any, x: FloatArray) -> FloatArray:
-    """Pr(X > x) of one of scipy's distributions; of a beta distribution by that of 1 - X, which is ten times as fast."""
-    if law.dist.name != "beta" or law.args:
-        return np.asarray(law.sf(x))
-    shape = law.kwds
+def _sf(frozen: Any, x: FloatArray) -> FloatArray:
+    """The probability Pr(X > x) of a scipy distribution; for a beta distribution by the cdf of 1 - X, which is faster."""
+    if frozen.dist.name != "beta" or frozen.args:
+        return np.asarray(frozen.sf(x))
+    shape = frozen.kwds
     rest = 1 - (x - shape.get("loc", 0.0)) / shape.get("scale", 1.0)
-    return np.asarray(scipy.special.betainc(shape["b"], shape["a"], np.clip(rest, 0.0, 1.0)))
+    from scipy.special import betainc  # imported here because it is slow to import and few markets need it
+
+    return np.asarray(betainc(shape["b"], shape["a"], np.clip(rest, 0.0, 1.0)))
 
 
-def _ppf(law: Any, levels: FloatArray, low: float, high: float, *, upper: bool = False) -> FloatArray:
-    """Quantiles of one of scipy's distributions cut to [low, high], in the tail that holds more digits; from above if upper."""
-    mass = _mass(law, np.array(low), np.array(high))
+def _ppf(frozen: Any, levels: FloatArray, low: float, high: float, *, upper: bool = False) -> FloatArray:
+    """Quantiles of a scipy distribution truncated to [low, high], computed in the tail with more correct digits.
+
+    If `upper`, the levels are probabilities of exceeding the quantile.
+    """
+    mass = _mass(frozen, np.array(low), np.array(high))
     with _silence():
-        below, above = law.cdf(low), law.sf(high)
+        below, above = frozen.cdf(low), frozen.sf(high)
         try:
             if upper:
-                found = law.isf(above + mass * levels) if above < 0.5 else law.ppf(law.cdf(high) - mass * levels)
+                found = frozen.isf(above + mass * levels) if above < 0.5 else frozen.ppf(frozen.cdf(high) - mass * levels)
             else:
-                found = law.ppf(below + mass * levels) if below <= 0.5 else law.isf(law.sf(low) - mass * levels)
-        except (ValueError, RuntimeError, ArithmeticError):  # scipy's searches may end without a root
+                found = frozen.ppf(below + mass * levels) if below <= 0.5 else frozen.isf(frozen.sf(low) - mass * levels)
+        except (ValueError, RuntimeError, ArithmeticError):  # scipy's root finding may fail
             found = np.full(len(levels), np.nan)
     return np.clip(np.where(np.isnan(found), high if upper else low, found), low, high)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """No warnings of scipy about the far ends of supports."""
+    """Suppress scipy's warnings about the far ends of supports."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
@@ -285,43 +315,43 @@ def _silence() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Mirrored:
-    """The distribution of 1 - X."""
+    """The distribution of 1 - X, where X has the distribution `original`."""
 
-    law: Smooth
+    original: Smooth
 
     @property
     def support(self) -> tuple[Fraction | float, Fraction | float]:
-        """The interval that holds all mass."""
-        low, high = self.law.support
+        """An interval that has probability one."""
+        low, high = self.original.support
         return 1 - high, 1 - low
 
     def cdf(self, x: FloatArray) -> FloatArray:
-        """Pr(1 - X <= x)."""
-        return self.law.sf(1 - x)
+        """The probability Pr(1 - X <= x), elementwise."""
+        return self.original.sf(1 - x)
 
     def sf(self, x: FloatArray) -> FloatArray:
-        """Pr(1 - X > x)."""
-        return self.law.cdf(1 - x)
+        """The probability Pr(1 - X > x), elementwise."""
+        return self.original.cdf(1 - x)
 
 
 @dataclass(frozen=True)
 class Folded:
-    """The distribution of min(X, 1 - X), for X within 0 to 1."""
+    """The distribution of min(X, 1 - X), where X has the distribution `original` and lies between 0 and 1."""
 
-    law: Smooth
+    original: Smooth
 
     @property
     def support(self) -> tuple[Fraction, Fraction]:
-        """An interval that holds all mass."""
+        """An interval that has probability one."""
         return Fraction(0), Fraction(1, 2)
 
     def cdf(self, x: FloatArray) -> FloatArray:
-        """Pr(min(X, 1 - X) <= x)."""
-        return np.asarray(np.where(x < 0.5, self.law.cdf(x) + self.law.sf(1 - x), 1.0))
+        """The probability Pr(min(X, 1 - X) <= x), elementwise."""
+        return np.asarray(np.where(x < 0.5, self.original.cdf(x) + self.original.sf(1 - x), 1.0))
 
     def sf(self, x: FloatArray) -> FloatArray:
-        """Pr(min(X, 1 - X) > x)."""
-        return self.law.between(np.minimum(x, 0.5), np.maximum(1 - x, 0.5))
+        """The probability Pr(min(X, 1 - X) > x), elementwise."""
+        return self.original.between(np.minimum(x, 0.5), np.maximum(1 - x, 0.5))
 
 
-Law = PiecewiseLinear | Smooth
+Cdf = PiecewiseLinear | Smooth

@@ -1,4 +1,4 @@
-"""Where the densities of scipy's distributions rise and where they fall, by family, from their formulas."""
+"""Find the intervals on which the densities of scipy's distributions are monotone, from closed forms for each family."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _falling(*_: float) -> list[tuple[float, bool]]:
 
 
 def _peak(at: float) -> list[tuple[float, bool]]:
-    """Rising up to a point, and falling from there."""
+    """A density that rises up to its mode and falls from there."""
     return [(at, True), (INFINITE, False)]
 
 
@@ -36,11 +36,12 @@ def _power(a: float) -> list[tuple[float, bool]]:
 
 
 def _peak_if(shape_above: float, formula: Callable[..., float]) -> Callable[..., list[tuple[float, bool]]]:
-    """A peak if the first shape is above some number, else falling."""
+    """A density with an interior mode if its first shape parameter exceeds a threshold, and a falling one otherwise."""
     return lambda *shapes: _peak(formula(*shapes)) if shapes[0] > shape_above else _falling()
 
 
-# in the standard form, loc 0 and scale 1; ends of the support need not be named
+# For each family in standard form (loc 0, scale 1), from its shape parameters to the intervals: where each ends, and whether the
+# density rises on it. An end at the upper end of the support is written as infinity.
 _FAMILIES: dict[str, Callable[..., list[tuple[float, bool]]]] = {
     "arcsine": lambda: [(0.5, False), (INFINITE, True)],
     "beta": _beta,
@@ -83,25 +84,31 @@ _FAMILIES: dict[str, Callable[..., list[tuple[float, bool]]]] = {
 }
 
 
-def stretches(law: Any, low: float, high: float) -> Sequence[tuple[float, bool]] | None:
-    """Between which points a density only falls, or only rises.
+def stretches(frozen: Any, low: float, high: float) -> Sequence[tuple[float, bool]] | None:
+    """Split an interval where the density of a distribution changes between rising and falling.
 
     Parameters
     ----------
-    law : frozen scipy distribution
+    frozen : frozen scipy distribution
     low, high : float
-        The interval that is looked at.
+        The ends of the interval.
 
     Returns
     -------
     list of (float, bool), or None
-        Where each stretch ends, increasing, the last at `high`, and whether the density rises on it (a constant counts as
-        falling). None if the family's density is not known here.
+        The end of each part, increasing up to `high`, and whether the density rises on it (a constant density counts as
+        falling). None if the module has no formula for the family.
+
+    Examples
+    --------
+    >>> from scipy.stats import norm
+    >>> stretches(norm(), -1.0, 2.0)
+    [(0.0, True), (2.0, False)]
     """
-    family = _FAMILIES.get(law.dist.name)
+    family = _FAMILIES.get(frozen.dist.name)
     if family is None:
         return None
-    shapes, loc, scale = law.dist._parse_args(*law.args, **law.kwds)
+    shapes, loc, scale = frozen.dist._parse_args(*frozen.args, **frozen.kwds)
     found: list[tuple[float, bool]] = []
     for end, rises in family(*map(float, shapes)):
         place = float(loc) + float(scale) * end if math.isfinite(end) else high

@@ -1,4 +1,4 @@
-"""Distributions of several probabilities that sum to one, as instance files describe them, and types made from them."""
+"""Read Dirichlet distributions and their mixtures from instance files, and discretise them to finitely many types."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 
 import numpy as np
-import scipy.stats
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from scipy.special import betainc, betaincc, betaincinv, betaln
 
-from optmarket.distributions.cdf import Law, Smooth
+from optmarket.arrays import FloatArray
+from optmarket.distributions.cdf import Cdf, Smooth
 from optmarket.distributions.specification import Distribution, Grid, discretised
-from optmarket.lp.program import FloatArray
 from optmarket.rationals import PositiveExact, exact, to_one
 
 NODES = np.polynomial.legendre.leggauss(10)
 CHECK = np.polynomial.legendre.leggauss(16)
-SAME_INTEGRAL = 1e-12
-NEGLIGIBLE = 1e-16  # of a mass
-ROUNDING = 1e-15
-NARROW = 1e-15
-MISSED = 1e-9
-FINEST = 200
-TAIL = 1e-12
+SAME_INTEGRAL = 1e-12  # relative difference at which the two quadrature rules agree
+NEGLIGIBLE = 1e-16  # a probability below this counts as 0
+ROUNDING = 1e-15  # relative rounding error of a density, for each unit of the parameters' sum
+NARROW = 1e-15  # intervals that are narrower are not split further
+MISSED = 1e-9  # how far the probabilities of all triangles may sum to something else than 1
+FINEST = 200  # the largest number of triangles along an edge
+TAIL = 1e-12  # the level of the first quantile at which integrals are split
 Point = tuple[Fraction, ...]
 Exponents = Annotated[tuple[PositiveExact, ...], Field(min_length=2)]
 
@@ -34,7 +32,7 @@ Exponents = Annotated[tuple[PositiveExact, ...], Field(min_length=2)]
 
 
 class Component(BaseModel):
-    """A Dirichlet distribution in a mixture."""
+    """A component of a mixture of Dirichlet distributions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +41,13 @@ class Component(BaseModel):
 
 
 class Dirichlet(BaseModel):
-    """A distribution of the probabilities of two or more states: Dirichlet, or a mixture of such."""
+    """A distribution of beliefs over two or more states: a Dirichlet distribution or a mixture of Dirichlet distributions.
+
+    Examples
+    --------
+    >>> Dirichlet(dirichlet=(1, 1, 1)).states
+    3
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +75,7 @@ class Dirichlet(BaseModel):
 
     @property
     def components(self) -> tuple[tuple[Fraction, Point], ...]:
-        """Weights and parameters; a single distribution is a mixture of one."""
+        """The weight and the parameters of each component; a single Dirichlet distribution has one component."""
         if self.mixture is not None:
             return tuple((part.weight, part.dirichlet) for part in self.mixture)
         assert self.dirichlet is not None
@@ -79,45 +83,75 @@ class Dirichlet(BaseModel):
 
     @property
     def states(self) -> int:
-        """How many probabilities there are."""
+        """The number of states."""
         return len(self.components[0][1])
 
     @cached_property
-    def law(self) -> Law:
-        """The distribution of the first probability."""
+    def as_cdf(self) -> Cdf:
+        """The marginal distribution of the first state's probability."""
         if self.states > 2:
             return Smooth(tuple((float(weight), *_share(parameters)) for weight, parameters in self.components))
         parts = [{"weight": weight, "dist": "beta", "a": a, "b": b} for weight, (a, b) in self.components]
-        return Distribution.model_validate({"mixture": parts}).law
+        return Distribution.model_validate({"mixture": parts}).as_cdf
 
 
 @lru_cache(maxsize=32)
-def sticks(parameters: Point) -> tuple[Law, ...]:
-    """Of a Dirichlet distribution: each probability's share of what those before it leave; the shares are independent."""
+def sticks(parameters: Point) -> tuple[Cdf, ...]:
+    """The stick-breaking representation of a Dirichlet distribution.
+
+    The k-th stick is the share that probability k has in what the earlier probabilities leave of one. The sticks are independent
+    and have beta distributions.
+
+    Parameters
+    ----------
+    parameters : tuple of Fraction
+        The parameters of the Dirichlet distribution, one for each state.
+
+    Returns
+    -------
+    tuple of Cdf
+        The distributions of the sticks, one less than there are states.
+
+    Examples
+    --------
+    >>> [round(float(stick.cdf(np.array(0.5))), 9) for stick in sticks((Fraction(1), Fraction(1), Fraction(1)))]
+    [0.75, 0.5]
+    """
     return tuple(Smooth(((1.0, *_share(parameters[k:])),)) for k in range(len(parameters) - 1))
 
 
 def _share(parameters: Point) -> tuple[Any, Fraction, Fraction]:
-    """The first probability's distribution and its ends. That its mass may lie within a float's rounding of 1 does no harm."""
-    return scipy.stats.beta(float(parameters[0]), float(sum(parameters[1:]))), Fraction(0), Fraction(1)
+    """The marginal distribution of the first probability, a beta distribution, and the ends of its support."""
+    from scipy.stats import beta  # imported here because it is slow to import and few markets need it
+
+    return beta(float(parameters[0]), float(sum(parameters[1:]))), Fraction(0), Fraction(1)
 
 
 # Types -----------------------------------------------------------------------------------------------------------------
 
 
-def boxes(law: Dirichlet, size: int) -> list[tuple[Point, Fraction]]:
-    """Finitely many types in place of a distribution on the simplex, of any number of states: means and weights of boxes.
-
-    Boxes next to without mass are left out; the weights sum to one exactly.
+def boxes(distribution: Dirichlet, size: int) -> list[tuple[Point, Fraction]]:
+    """Discretise a distribution of beliefs over any number of states, by products of intervals of the independent `sticks`.
 
     Parameters
     ----------
-    law : Dirichlet
+    distribution : Dirichlet
     size : int
-        Intervals into which each of the independent shares of `sticks` is cut.
+        The number of intervals of equal length into which each stick is divided.
+
+    Returns
+    -------
+    list of (point, weight)
+        The mean and the probability of each product of intervals. Products with a negligible probability are left out; the
+        weights sum to one exactly.
+
+    Examples
+    --------
+    >>> boxes(Dirichlet(dirichlet=(1, 1)), 2)
+    [((Fraction(1, 4), Fraction(3, 4)), Fraction(1, 2)), ((Fraction(3, 4), Fraction(1, 4)), Fraction(1, 2))]
     """
     found = []
-    for share, parameters in law.components:
+    for share, parameters in distribution.components:
         cells = [list(zip(*discretised(stick, Grid(size=size, rule="mean")), strict=True)) for stick in sticks(parameters)]
         for box in itertools.product(*cells):
             left, point = Fraction(1), []
@@ -130,34 +164,42 @@ def boxes(law: Dirichlet, size: int) -> list[tuple[Point, Fraction]]:
     return [(point, weight / total) for point, weight in found]
 
 
-def lattice(law: Dirichlet, size: int) -> tuple[list[Point], list[Fraction]]:
-    """Finitely many types in place of a distribution on the simplex of two or three states: means of small simplices, all alike.
+def lattice(distribution: Dirichlet, size: int) -> tuple[list[Point], list[Fraction]]:
+    """Discretise a distribution of beliefs over two or three states, by a regular subdivision of the simplex.
 
     Parameters
     ----------
-    law : Dirichlet
+    distribution : Dirichlet
     size : int
-        Small simplices along an edge: ``size ** (states - 1)`` in all; those without mass are left out.
+        The number of cells along an edge of the simplex. There are ``size ** (states - 1)`` congruent cells.
 
     Returns
     -------
-    points, weights : list
-        Probabilities of the states, each summing to one exactly; so do the weights. Exact if all parameters are 1, else
-        integrated to about 1e-11.
+    points : list of tuple of Fraction
+        The mean of each cell, whose entries sum to one exactly. Cells with a negligible probability are left out.
+    weights : list of Fraction
+        The probabilities of the cells, which sum to one exactly. Points and weights are exact if all parameters are 1, and
+        otherwise accurate to about 1e-11.
 
     Raises
     ------
     ValueError
-        If there are more states, the lattice is too fine, or the distribution too concentrated for it.
+        If there are more than three states, `size` is too large, or the distribution is too concentrated for the lattice.
+
+    Examples
+    --------
+    >>> points, weights = lattice(Dirichlet(dirichlet=(1, 1, 1)), 2)
+    >>> len(points), set(weights)
+    (4, {Fraction(1, 4)})
     """
-    if law.states == 2:
-        points, weights = discretised(law.law, Grid(size=size, rule="mean"))
+    if distribution.states == 2:
+        points, weights = discretised(distribution.as_cdf, Grid(size=size, rule="mean"))
         return [(x, 1 - x) for x in points], weights
-    if law.states > 3:
-        raise ValueError(f"is for {law.states} states; a lattice is for two and three")
+    if distribution.states > 3:
+        raise ValueError(f"is for {distribution.states} states; a lattice is for two and three")
     if size > FINEST:
         raise ValueError(f"has {size} cells along an edge; a lattice of three states has at most {FINEST}")
-    parts = [(weight, *_triangles(parameters, size)) for weight, parameters in law.components]
+    parts = [(weight, *_triangles(parameters, size)) for weight, parameters in distribution.components]
     moments = sum((weight * moment for weight, _, moment in parts), np.zeros((1, 3), dtype=object))
     masses = sum((weight * mass for weight, mass, _ in parts), np.zeros(1, dtype=object))
     kept = [k for k, mass in enumerate(masses) if mass > NEGLIGIBLE]
@@ -168,7 +210,7 @@ def lattice(law: Dirichlet, size: int) -> tuple[list[Point], list[Fraction]]:
 
 
 def _triangles(parameters: Point, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Masses and first moments of the triangles, shapes (N,) and (N, 3), objects that are Fractions."""
+    """The probabilities and first moments of the triangles, object arrays of Fraction of shapes (N,) and (N, 3)."""
     up = [(i, j, size - 1 - i - j) for i in range(size) for j in range(size - i)]
     down = [(i, j, size - 2 - i - j) for i in range(size - 1) for j in range(size - 1 - i)]
     if set(parameters) == {1}:
@@ -183,28 +225,30 @@ def _triangles(parameters: Point, size: int) -> tuple[np.ndarray, np.ndarray]:
     alpha = np.array(parameters, dtype=float)
     total = alpha.sum()
     masses = _masses(alpha, place, upright, size)
-    # the density times a probability is that of another Dirichlet distribution
+    # The density times one of the probabilities is proportional to the density of another Dirichlet distribution.
     moments = [alpha[k] / total * _masses(alpha + np.eye(3)[k], place, upright, size) for k in range(3)]
     to_exact = np.frompyfunc(lambda x: exact(float(x)), 1, 1)
     return np.asarray(to_exact(masses)), np.asarray(to_exact(np.column_stack(moments)))
 
 
 def _masses(alpha: FloatArray, place: np.ndarray, upright: np.ndarray, size: int) -> FloatArray:
-    """Masses of the triangles with a corner at ``place / size``, upright or turned over, under one Dirichlet distribution.
+    """The probabilities of triangles with a corner at ``place / size``, upright or inverted, under one Dirichlet distribution.
 
-    Along lines of one first probability x the second one's share of the rest is beta; over x the masses are integrated
-    numerically, in a power of x that takes away an infinite density at 0.
+    Given the first probability x, the share of the second in the rest has a beta distribution. The integral over x is computed
+    numerically, after a substitution by a power of x that removes an infinite density at 0.
     """
+    from scipy.special import betainc, betaincc, betaincinv, betaln
+
     rest = alpha[1] + alpha[2]
     power = max(1.0, 1 / alpha[0])
-    same = max(SAME_INTEGRAL, ROUNDING * alpha.sum())  # a logarithm as large as the parameters loses digits of the density
+    same = max(SAME_INTEGRAL, ROUNDING * alpha.sum())  # the density loses digits because its logarithm is of the parameters' size
     constant = np.log(power) - betaln(alpha[0], rest)
     shift = np.where(upright, 0, 1)
     second, third = (place[:, 1] + shift) / size, (place[:, 2] + shift) / size
 
     def density(cell: np.ndarray, s: FloatArray) -> FloatArray:
         x = s**power
-        left = np.maximum(1 - x, NEGLIGIBLE)  # of a strip that rounding leaves no width
+        left = np.maximum(1 - x, NEGLIGIBLE)  # avoids a division by zero where rounding makes x equal to 1
         one, other = second[cell, None] / left, 1 - third[cell, None] / left
         low, high = np.where(upright[cell, None], one, other), np.where(upright[cell, None], other, one)
         share = betainc(alpha[1], alpha[2], np.clip(high, 0, 1)) - betainc(alpha[1], alpha[2], np.clip(low, 0, 1))
@@ -212,12 +256,12 @@ def _masses(alpha: FloatArray, place: np.ndarray, upright: np.ndarray, size: int
         return np.asarray(np.exp(logarithm) * np.maximum(share, 0))
 
     mass = np.zeros(len(place))
-    top = place[:, 0] == size - 1  # the corner, where x comes to 1
+    top = place[:, 0] == size - 1  # the triangle at the corner where x is 1
     mass[top] = betaincc(alpha[0], rest, 1 - 1 / size)
     cell = np.flatnonzero(~top)
     low, high = ((place[cell, 0] + end) / size for end in (0, 1))
     low, high = low ** (1 / power), high ** (1 / power)
-    # a narrow peak lies between the nodes of a wide strip: so strips are cut where the mass is
+    # A quadrature rule misses a narrow peak between its nodes. Strips are therefore split where the mass is.
     cuts = betaincinv(alpha[0], rest, np.array([TAIL, 1e-3, 0.05, 0.5, 0.95, 1 - 1e-3])) ** (1 / power)
     for cut in cuts:
         inside = (low < cut) & (cut < high)

@@ -1,9 +1,9 @@
-"""The largest of several probabilities that sum to one: how it is distributed under a Dirichlet distribution.
+"""Compute the distribution of the largest of several probabilities under a Dirichlet distribution.
 
-Let M be the largest share and ``z = 1 - M`` the rest. Share j is the largest and equal to ``1 - z`` with the density of a beta
-distribution there, times the chance that no other share is larger, which is the same question for the other shares. So the
-density of z is a sum of nonnegative terms, each known from the distributions of fewer shares, and all of them follow by
-integrals in one number. Nothing is subtracted: probabilities keep their digits however small they are.
+Let M be the largest probability (share) and ``z = 1 - M``. The density of the event that share j is the largest and equals
+``1 - z`` is the density of a beta distribution there, times the probability that no other share is larger; and the latter is the
+same problem for one share less. The density of z is thus a sum of nonnegative terms, each of which follows from the distributions
+of fewer shares by an integral over one variable. Nothing is subtracted, so that even very small probabilities keep their digits.
 """
 
 from __future__ import annotations
@@ -15,43 +15,41 @@ from functools import lru_cache, partial
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from scipy.special import betainc, betaincinv, betaln
-from scipy.stats import beta as beta_distribution
 
-from optmarket.lp.program import FloatArray
+from optmarket.arrays import FloatArray
 
 ORDER = 16
-POINTS = -np.cos(np.pi * np.arange(ORDER) / (ORDER - 1))  # where a panel's polynomial is fitted, from -1 to 1
-CUTS = np.array([1e-15, 1e-9, 1e-3, 0.05, 0.5, 0.95, 1 - 1e-3, 1 - 1e-9])  # of a share: narrow peaks lie between them
+POINTS = -np.cos(np.pi * np.arange(ORDER) / (ORDER - 1))  # Chebyshev points, at which a panel's polynomial is fitted
+CUTS = np.array([1e-15, 1e-9, 1e-3, 0.05, 0.5, 0.95, 1 - 1e-3, 1 - 1e-9])  # quantiles of a share, at which panels are split
 VALUES = chebyshev.chebvander(POINTS, ORDER - 1)
 FIT = np.linalg.inv(VALUES)
-SMOOTH = 1e-13  # of a panel's largest coefficient: what its last ones may amount to
-NOTHING = 1e-18  # of the density's maximum between two joints: what a panel's last coefficients may amount to
+SMOOTH = 1e-13  # a panel's last coefficients may be this large, relative to its largest
+NOTHING = 1e-18  # or this large, relative to the maximum of the density between two joints
 LARGE = 1e3  # parameters from which the density's logarithm loses digits
-FIRST = 1e-300  # the least z that is told from 0
-NEAREST = 1e-18  # distance to a joint that is told from 0
-DIGITS = 4e-15  # of a density, for each unit of the parameters' sum: what rounding leaves uncertain
-NARROW = 0.1  # over the root of the parameters' sum: the width in log d within which a density is a polynomial
-ERROR = 1e-11
+FIRST = 1e-300  # the smallest z that is distinguished from 0
+NEAREST = 1e-18  # the smallest distance to a joint that is distinguished from 0
+DIGITS = 4e-15  # relative rounding error of a density, for each unit of the parameters' sum
+NARROW = 0.1  # over the square root of the parameters' sum: the width in log d within which a density is a polynomial
+ERROR = 1e-11  # relative error of the probabilities, apart from rounding
 
 
 @dataclass(frozen=True)
 class LargestShare:
-    """The distribution of z, one less the largest share.
+    """The distribution of ``z = 1 - M``, where M is the largest share.
 
-    Where z passes ``1 - 1/k`` one more share can be the largest. Between two such joints the density is smooth but for the
-    lower end, and is kept as polynomials in the logarithm of the distance ``d`` to it.
+    The density of z is smooth except at the joints ``1 - 1/k``. Between two joints it is represented by polynomials in log d,
+    where d is the distance to the lower joint.
 
     Attributes
     ----------
     start : tuple of array
-        For each k from 1, where the panels start in log d, and after the last where it ends.
+        For each k from 1, the points in log d at which the panels start, followed by the end of the last panel.
     tail, first : tuple of array, shapes (P, ORDER + 1)
-        For each k and panel the integrals of the density and of z times it from a place in the panel to the largest z there
-        is, as Chebyshev coefficients.
+        For each k and each of the P panels, the Chebyshev coefficients of the integrals of the density, and of z times the
+        density, from a point in the panel to the largest possible z.
     error : float
-        Relative error of the probabilities: 1e-11, what rounding does to the density, and four times what all mass together
-        misses 1.
+        A relative error of the probabilities: the sum of 1e-11, the rounding error of the density, and four times the amount by
+        which the total probability misses 1.
     """
 
     start: tuple[FloatArray, ...]
@@ -61,15 +59,15 @@ class LargestShare:
 
     @property
     def most(self) -> float:
-        """The largest z, where all shares are equal."""
+        """The largest possible z, which occurs when all shares are equal."""
         return 1 - 1 / (len(self.start) + 1)
 
     def beyond(self, z: FloatArray) -> FloatArray:
-        """Pr(at least z), shape as given."""
+        """The probability that 1 - M is at least z, elementwise."""
         return self._at(z, self.tail)
 
     def mean_beyond(self, z: FloatArray) -> FloatArray:
-        """The mean of z where it is at least so large, counted as 0 elsewhere."""
+        """The expectation of 1 - M on the event that it is at least z (and 0 outside of it), elementwise."""
         return self._at(z, self.first)
 
     def _at(self, z: FloatArray, kept: tuple[FloatArray, ...]) -> FloatArray:
@@ -82,7 +80,7 @@ class LargestShare:
         return found
 
     def beyond_joint(self, k: int, distance: FloatArray) -> FloatArray:
-        """Pr(z at least a distance above ``1 - 1/k``), for distances up to the next joint."""
+        """The probability that 1 - M is at least ``1 - 1/k + distance``, for distances up to the next joint."""
         return _evaluated(self.start[k - 1], self.tail[k - 1], distance)
 
 
@@ -95,25 +93,37 @@ def _evaluated(start: FloatArray, coefficients: FloatArray, distance: FloatArray
 
 
 def largest_share(parameters: tuple[Fraction, ...]) -> LargestShare:
-    """The distribution of one less the largest share under a Dirichlet distribution.
+    """Compute the distribution of one minus the largest share under a Dirichlet distribution.
 
     Parameters
     ----------
     parameters : tuple of Fraction
-        Two or more, each above 0.
+        The parameters of the Dirichlet distribution: two or more, each above 0.
+
+    Returns
+    -------
+    LargestShare
+
+    Examples
+    --------
+    >>> round(float(largest_share((Fraction(1), Fraction(1))).beyond(np.array(0.25))), 9)
+    0.5
     """
     return _of(tuple(sorted(float(entry) for entry in parameters)))
 
 
 @lru_cache(maxsize=1024)
 def _of(parameters: tuple[float, ...]) -> LargestShare:
+    from scipy.special import betainc, betaincinv
+
     entries, counts = np.unique(np.array(parameters), return_counts=True)
     others = [_without(parameters, float(entry)) for entry in entries]
     rests = [sum(other) for other in others]
     fewer = [_of(other) if len(other) > 1 else None for other in others]
 
     def density(k: int, u: FloatArray) -> FloatArray:
-        """The density of z times d, by the logarithm of the distance d above the joint ``1 - 1/k``."""
+        """The density of z times d, as a function of log d, where d is the distance to the joint ``1 - 1/k``."""
+
         d = np.exp(u)
         z = 1 - 1 / k + d
         found = np.zeros_like(u)
@@ -152,19 +162,22 @@ def _without(parameters: tuple[float, ...], entry: float) -> tuple[float, ...]:
 
 def _beta_density(a: float, b: float, z: FloatArray) -> FloatArray:
     """The density of a beta distribution."""
+    from scipy.special import betaln
+    from scipy.stats import beta as beta_distribution
+
     if max(a, b) > LARGE:
         return np.asarray(beta_distribution.pdf(z, a, b))
     return np.asarray(np.exp((a - 1) * np.log(z) + (b - 1) * np.log1p(-z) - betaln(a, b)))
 
 
 def _points(edges: FloatArray) -> FloatArray:
-    """Where the polynomials of panels are fitted, shape (ORDER, P)."""
+    """The points at which the polynomials of the panels are fitted, shape (ORDER, P)."""
     low, high = edges[:-1], edges[1:]
     return np.asarray(low + (high - low) * (POINTS[:, None] + 1) / 2)
 
 
 def _panels(function: Callable[[FloatArray], FloatArray], edges: FloatArray, total: float) -> tuple[FloatArray, FloatArray]:
-    """Panels halved until a polynomial fits in each: their edges, and coefficients in shape (ORDER, P)."""
+    """Halve panels until a polynomial fits in each; return their edges and the coefficients, shape (ORDER, P)."""
     low, high = edges[:-1], edges[1:]
     smooth, narrow = max(SMOOTH, DIGITS * total), NARROW / np.sqrt(1 + total)
     starts, fitted = [], []
@@ -186,7 +199,7 @@ def _panels(function: Callable[[FloatArray], FloatArray], edges: FloatArray, tot
 
 
 def _integrals(edges: FloatArray, fit: FloatArray, above: float) -> tuple[FloatArray, float]:
-    """Coefficients of the integral from each place to the last edge and of what is above that; and its value at the first."""
+    """Integrate from each point to the last edge, and add `above`; return the coefficients and the value at the first edge."""
     inner = -chebyshev.chebint(fit) * np.diff(edges) / 2
     inner[0] -= chebyshev.chebval(1.0, inner)
     whole = np.array(chebyshev.chebval(-1.0, inner), dtype=np.float64)

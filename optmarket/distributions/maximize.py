@@ -1,4 +1,7 @@
-"""Global maxima over a distribution: of a product of a rising line and a falling function of the distribution function."""
+"""Maximise the product of an increasing linear function and a decreasing linear function of a cdf, globally.
+
+Revenue from a posted price is such a product: the price times one minus the cdf of values.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,30 @@ from fractions import Fraction
 
 import numpy as np
 
+from optmarket.arrays import FloatArray
 from optmarket.distributions.cdf import Folded, Mirrored, PiecewiseLinear, Smooth
-from optmarket.lp.program import FloatArray
 
-CLOSE = 1e-10  # of the largest product there could be: to which a maximum over a smooth distribution is enclosed
-STARTING = 1024
-ZOOM = 33  # points at which the top of a peak is looked for, again and again
-SPLIT = 4
-MOST = 2**17  # intervals split at once
-APART = 1e-3  # of the support: maxima closer than that are one
-ROUNDING = 1e-15  # relative error of a distribution function in floats
-FEW = 64  # pieces of a distribution function that are looked at in fractions without asking which of them may matter
+CLOSE = 1e-10  # relative to a bound on the product: the width to which the maximum over a smooth distribution is enclosed
+STARTING = 1024  # intervals at the start
+ZOOM = 33  # points of the grid that is refined repeatedly around a maximum
+SPLIT = 4  # parts into which an interval is split
+MOST = 2**17  # the largest number of intervals that are split in one round
+APART = 1e-3  # relative to the support: maximisers closer than this are reported as one
+ROUNDING = 1e-15  # relative rounding error of a cdf in floats
+FEW = 64  # a cdf with at most this many pieces is searched in exact arithmetic without discarding pieces first
 
 
 @dataclass(frozen=True)
 class Product:
-    """``(p + q x) (r + s F(x))`` with q at least 0, s at most 0 and p + q x at least 0."""
+    """The function ``(p + q x) (r + s F(x))`` of x, where F is a cdf, q >= 0, s <= 0 and ``p + q x >= 0``.
+
+    Attributes
+    ----------
+    p, q : Fraction
+        The intercept and the slope of the first factor.
+    r, s : Fraction
+        The intercept and the slope of the second factor, as a function of F(x).
+    """
 
     p: Fraction
     q: Fraction
@@ -32,18 +43,18 @@ class Product:
 
 @dataclass(frozen=True)
 class Peaks:
-    """Where a product is largest.
+    """The global maximum of a product and its maximisers.
 
     Attributes
     ----------
-    at : tuple
-        Where it is largest, in order.
+    at : tuple of Fraction or float
+        The maximisers, in increasing order.
     value : Fraction or float
-        What it is there.
+        The value at the maximisers.
     upper : Fraction or float
-        What it does not exceed anywhere.
+        A certified upper bound on the product over the whole interval.
     ends : tuple
-        The first and the last point found at which it is ``value``: the ends of a stretch if it is constant on one.
+        The smallest and the largest maximiser found, for example the ends of an interval on which the product is constant.
     """
 
     at: tuple[Fraction | float, ...]
@@ -53,57 +64,75 @@ class Peaks:
 
 
 def largest(
-    law: PiecewiseLinear | Smooth | Mirrored | Folded,
+    distribution: PiecewiseLinear | Smooth | Mirrored | Folded,
     product: Product,
     interval: tuple[Fraction, Fraction] | None = None,
     close: float | None = None,
 ) -> Peaks:
-    """Maximise a product over an interval (or the support), globally: exactly where F is linear in pieces, else enclosed.
+    """Maximise a product globally over an interval.
+
+    The result is exact if F is piecewise linear. Otherwise the maximum is enclosed between a value and an upper bound, by
+    branch and bound on intervals.
 
     Parameters
     ----------
-    law : PiecewiseLinear, Smooth, Mirrored or Folded
+    distribution : PiecewiseLinear, Smooth, Mirrored or Folded
+        The distribution with the cdf F.
     product : Product
     interval : tuple of Fraction, optional
+        The interval to maximise over; by default the support of the distribution.
     close : float, optional
-        How far apart value and upper bound may be, if F is not linear in pieces; by default 1e-10 of what the product could at
-        most be. They are farther apart if it is nearly as large on so long a stretch that `MOST` intervals do not suffice, and
-        never closer than the rounding of F.
+        The intended distance between value and upper bound if F is not piecewise linear; by default 1e-10 times a bound on the
+        product. The distance is larger if the product is nearly maximal on so long an interval that `MOST` intervals do not
+        suffice, and never smaller than the rounding error of F.
+
+    Returns
+    -------
+    Peaks
+
+    Examples
+    --------
+    The optimal posted price for values that are uniform on [0, 1]:
+
+    >>> uniform = PiecewiseLinear((Fraction(0), Fraction(1)), (Fraction(0), Fraction(1)))
+    >>> best = largest(uniform, Product(Fraction(0), Fraction(1), Fraction(1), Fraction(-1)))
+    >>> best.at, best.value
+    ((Fraction(1, 2),), Fraction(1, 4))
     """
-    if isinstance(law, PiecewiseLinear):
-        return _at_knots_and_tops(law, product, interval or law.support)
-    low, high = map(float, interval or law.support)
+    if isinstance(distribution, PiecewiseLinear):
+        return _at_knots_and_tops(distribution, product, interval or distribution.support)
+    low, high = map(float, interval or distribution.support)
     if close is None:
         close = CLOSE * float((product.p + product.q * high) * max(abs(product.r), abs(product.r + product.s)))
-    return _by_splitting(law, product, low, high, close)
+    return _by_splitting(distribution, product, low, high, close)
 
 
-def _at_knots_and_tops(law: PiecewiseLinear, product: Product, interval: tuple[Fraction, Fraction]) -> Peaks:
-    """At a knot or an end, or at the top of the parabola between two."""
+def _at_knots_and_tops(distribution: PiecewiseLinear, product: Product, interval: tuple[Fraction, Fraction]) -> Peaks:
+    """Maximise exactly: a maximiser is a knot, an end of the interval, or the vertex of the parabola between two knots."""
     p, q, r, s = product.p, product.q, product.r, product.s
     first, last = interval
     candidates = {first, last}
-    for k in _may_matter(law, product, interval):
-        (left, right), (low, high) = law.knots[k : k + 2], law.levels[k : k + 2]
+    for k in _may_matter(distribution, product, interval):
+        (left, right), (low, high) = distribution.knots[k : k + 2], distribution.levels[k : k + 2]
         candidates.update(x for x in (left, right) if first < x < last)
         slope = s * (high - low) / (right - left)
         if slope and q:
             top = -(q * (r + s * low - slope * left) + p * slope) / (2 * q * slope)
             if max(left, first) < top < min(right, last):
                 candidates.add(top)
-    values = {x: (p + q * x) * (r + s * law.exact_cdf(x)) for x in candidates}
+    values = {x: (p + q * x) * (r + s * distribution.exact_cdf(x)) for x in candidates}
     best = max(values.values())
     at = tuple(sorted(x for x, value in values.items() if value == best))
     return Peaks(at, best, best, (at[0], at[-1]))
 
 
-def _may_matter(law: PiecewiseLinear, product: Product, interval: tuple[Fraction, Fraction]) -> list[int]:
-    """The pieces between knots on which a product may be largest: of many, those whose bound in floats is at least a value."""
-    count = len(law.knots) - 1
+def _may_matter(distribution: PiecewiseLinear, product: Product, interval: tuple[Fraction, Fraction]) -> list[int]:
+    """The pieces between knots that may contain a maximiser: if there are many, those whose upper bound exceeds a value found."""
+    count = len(distribution.knots) - 1
     if count <= FEW:
         return list(range(count))
     p, q, r, s = map(float, (product.p, product.q, product.r, product.s))
-    knots, levels = law.as_floats
+    knots, levels = distribution.as_floats
     first, last = map(float, interval)
     inside = (knots >= first) & (knots <= last)
     factor = r + s * levels
@@ -115,17 +144,18 @@ def _may_matter(law: PiecewiseLinear, product: Product, interval: tuple[Fraction
     return [int(k) for k in np.flatnonzero(bound >= least)]
 
 
-def _by_splitting(law: Smooth | Mirrored | Folded, product: Product, low: float, high: float, close: float) -> Peaks:
-    """As F does not fall, on [l, u] nothing exceeds the larger of p + q u and p + q l times r + s F(l).
+def _by_splitting(distribution: Smooth | Mirrored | Folded, product: Product, low: float, high: float, close: float) -> Peaks:
+    """Enclose the maximum by branch and bound.
 
-    Intervals that may hold more than the best value found are split until none is left. The error of F in floats is added.
+    Because F is nondecreasing, the product on [l, u] is at most the larger of p + q u and p + q l, times r + s F(l). Intervals
+    whose bound exceeds the best value found are split. The rounding error of F is added to the bound.
     """
     p, q = float(product.p), float(product.q)
     edges = np.linspace(low, high, STARTING + 1)[None]  # rows of neighbouring intervals
     best, top = -np.inf, -np.inf
     points: list[tuple[FloatArray, FloatArray]] = []
     while len(edges):
-        factor, error = _factor(law, product, edges)
+        factor, error = _factor(distribution, product, edges)
         value = (p + q * edges) * factor
         best = max(best, float(value.max()))
         points.append((edges.ravel(), value.ravel()))
@@ -143,7 +173,7 @@ def _by_splitting(law: Smooth | Mirrored | Folded, product: Product, low: float,
     near = np.flatnonzero(values >= best - close)
     near = near[np.argsort(at[near])]
     groups = np.split(near, np.flatnonzero(np.diff(at[near]) > APART * (high - low)) + 1)
-    tops = [_climbed(law, product, at[group], values[group]) for group in groups]
+    tops = [_climbed(distribution, product, at[group], values[group]) for group in groups]
     attained = [float(x) for x in at[values == best]]
     for place, most in tops:
         attained = [place] if most > best else [*attained, place] if most == best else attained
@@ -151,26 +181,28 @@ def _by_splitting(law: Smooth | Mirrored | Folded, product: Product, low: float,
     return Peaks(tuple(x for x, _ in tops), best, max(top, best), (float(min(attained)), float(max(attained))))
 
 
-def _factor(law: Smooth | Mirrored | Folded, product: Product, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``r + s F(x)`` and a bound on its error, from the tail that is smaller, so that no digits are lost in either."""
+def _factor(distribution: Smooth | Mirrored | Folded, product: Product, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Compute ``r + s F(x)`` and a bound on its rounding error, from the smaller of the two tails to avoid cancellation."""
     r, s, both = float(product.r), float(product.s), float(product.r + product.s)
-    below = law.cdf(x)
+    below = distribution.cdf(x)
     factor, error = r + s * below, ROUNDING * (abs(r) - s * below)
     upper = below > 0.5
     if upper.any():
-        above = law.sf(x[upper])
+        above = distribution.sf(x[upper])
         factor[upper], error[upper] = both - s * above, ROUNDING * (abs(both) - s * above)
     return factor, error
 
 
-def _climbed(law: Smooth | Mirrored | Folded, product: Product, at: FloatArray, values: FloatArray) -> tuple[float, float]:
-    """The best of some neighbouring points that are nearly as good as any, moved to the top between them if it is one."""
+def _climbed(
+    distribution: Smooth | Mirrored | Folded, product: Product, at: FloatArray, values: FloatArray
+) -> tuple[float, float]:
+    """Improve the best of some neighbouring points by a repeated grid search; return the maximiser and its value."""
     best = int(values.argmax())
     found, most = float(at[best]), float(values[best])
     low, high = float(at[max(best - 1, 0)]), float(at[min(best + 1, len(at) - 1)])
     while high - low > 2 * np.spacing(high):
         x = np.linspace(low, high, ZOOM)
-        value = (float(product.p) + float(product.q) * x) * _factor(law, product, x)[0]
+        value = (float(product.p) + float(product.q) * x) * _factor(distribution, product, x)[0]
         top = int(value.argmax())
         if value[top] > most:
             found, most = float(x[top]), float(value[top])

@@ -1,4 +1,4 @@
-"""Distributions of one number, as instance files describe them, and grids of types made from them."""
+"""Read distributions of one number from instance files, and discretise them to finitely many types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import scipy.stats
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -26,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from optmarket.distributions.cdf import Law, PiecewiseLinear, Smooth
+from optmarket.distributions.cdf import Cdf, PiecewiseLinear, Smooth
 from optmarket.errors import InstanceError, ModelError
 from optmarket.files import read_table, referenced_in
 from optmarket.rationals import Exact, NonnegativeExact, PositiveExact, exact, shown, sized, to_one
@@ -34,13 +33,13 @@ from optmarket.rationals import Exact, NonnegativeExact, PositiveExact, exact, s
 _QUARTILES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
 _BY_QUADRATURE = {"gausshyper", "genhyperbolic", "geninvgauss", "levy_stable", "norminvgauss", "studentized_range"}
 _FAR = (Fraction(1, 1000), Fraction(999, 1000))
-_TELLING = 0.1  # how closely a distribution function must come to a level at its quantile, which thin ones do by a few floats
+_TELLING = 0.1  # how far the cdf at a computed quartile may be from its level; a narrow distribution has only few floats there
 
 # Files -----------------------------------------------------------------------------------------------------------------
 
 
 class Step(BaseModel):
-    """A stretch of constant density."""
+    """An interval of constant density."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
@@ -56,7 +55,13 @@ class Step(BaseModel):
 
 
 class Distribution(BaseModel):
-    """A distribution of one number: one of scipy's by name, a mixture, a density in steps, or a table of its cdf."""
+    """A distribution of one number: one of scipy's by name, a mixture, a piecewise constant density, or a table of its cdf.
+
+    Examples
+    --------
+    >>> Distribution(dist="uniform", scale=2).as_cdf.quantiles([Fraction(1, 2)])
+    [Fraction(1, 1)]
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,7 +96,7 @@ class Distribution(BaseModel):
         if "dist" in data and "parameters" not in data:
             others = data.keys() - cls.model_fields.keys()
             data["parameters"] = {name: data.pop(name) for name in sorted(others)}
-            for name, value in data["parameters"].items():  # said here, where the field is not called parameters
+            for name, value in data["parameters"].items():  # checked here so that messages do not name the field "parameters"
                 try:
                     exact(value)
                 except ValueError as error:
@@ -150,16 +155,16 @@ class Distribution(BaseModel):
         if self.truncate is not None and self.truncate[0] >= self.truncate[1]:
             low, high = map(shown, self.truncate)
             raise ValueError(f"has truncate from {low} to {high}; the second must be above the first")
-        _must_integrate(self.law)
+        _must_integrate(self.as_cdf)
         return self
 
     @cached_property
-    def law(self) -> Law:
-        """The distribution, ready to compute with."""
+    def as_cdf(self) -> Cdf:
+        """The distribution in the form that computations use: exact if the cdf is piecewise linear, otherwise in floats."""
         if self.dist is not None:
             return self._named()
         if self.mixture is not None:
-            return self._cut(_mixed([(part.weight, part.law) for part in self.mixture]))
+            return self._cut(_mixed([(part.weight, part.as_cdf) for part in self.mixture]))
         if self.density is not None:
             edges = sorted({edge for step in self.density for edge in (step.start, step.stop)})
             heights = {step.start: step.height for step in self.density}
@@ -168,7 +173,9 @@ class Distribution(BaseModel):
         points = self.cdf or ()
         return self._cut(PiecewiseLinear(tuple(x for x, _ in points), tuple(level for _, level in points)))
 
-    def _named(self) -> Law:
+    def _named(self) -> Cdf:
+        import scipy.stats  # imported here because it is slow to import and few markets need it
+
         family = getattr(scipy.stats, self.dist or "", None)
         if not isinstance(family, scipy.stats.rv_continuous):
             known = [name for name in dir(scipy.stats) if isinstance(getattr(scipy.stats, name), scipy.stats.rv_continuous)]
@@ -191,27 +198,27 @@ class Distribution(BaseModel):
         if self.dist == "uniform" and scale > 0:
             return self._cut(PiecewiseLinear((loc, loc + scale), (Fraction(0), Fraction(1))))
         numbers = {name: float(value) for name, value in self.parameters.items()}
-        law = family(**numbers)
-        if not np.less(*law.support()):  # scipy's way to say no is nan
+        distribution = family(**numbers)
+        if not np.less(*distribution.support()):  # scipy returns nan for invalid parameters
             given = ", ".join(f"{name} = {shown(value)}" for name, value in self.parameters.items()) or "no parameters"
             raise ValueError(f"is {self.dist} with {given}, which scipy rejects; see scipy.stats.{self.dist}")
         named = {float(value): value for name, value in self.parameters.items() if name in shapes}  # such as truncnorm's a and b
         ends = map(float, family(**{name: numbers[name] for name in shapes}).support())
         low, high = (loc + scale * named.get(end, exact(end)) if np.isfinite(end) else end for end in ends)
-        return self._cut(Smooth(((1.0, law, low, high),)))
+        return self._cut(Smooth(((1.0, distribution, low, high),)))
 
-    def _cut(self, law: Law) -> Law:
+    def _cut(self, distribution: Cdf) -> Cdf:
         if self.truncate is None:
-            return law
+            return distribution
         low, high = self.truncate
-        if isinstance(law, PiecewiseLinear):
-            below, above = law.exact_cdf(low), law.exact_cdf(high)
+        if isinstance(distribution, PiecewiseLinear):
+            below, above = distribution.exact_cdf(low), distribution.exact_cdf(high)
             if above > below:
-                knots = [low, *(x for x in law.knots if low < x < high), high]
-                return PiecewiseLinear(tuple(knots), tuple((law.exact_cdf(x) - below) / (above - below) for x in knots))
+                knots = [low, *(x for x in distribution.knots if low < x < high), high]
+                return PiecewiseLinear(tuple(knots), tuple((distribution.exact_cdf(x) - below) / (above - below) for x in knots))
         else:
             kept = []
-            for weight, inner, start, stop in law.parts:
+            for weight, inner, start, stop in distribution.parts:
                 first, last = max(start, low), min(stop, high)
                 if first < last:
                     mass = Smooth(((weight, inner, start, stop),)).between(np.array(float(first)), np.array(float(last)))
@@ -222,32 +229,32 @@ class Distribution(BaseModel):
         raise ValueError(f"has no mass between {shown(low)} and {shown(high)}, to which it is truncated")
 
 
-def _must_integrate(law: Law) -> None:
-    """Fail unless floats can tell where the mass of a distribution lies, and integrate it, so that no solve is held up by it.
+def _must_integrate(distribution: Cdf) -> None:
+    """Check that floats can locate the mass of a distribution and integrate it, so that no solve fails because of it later.
 
     Raises
     ------
     ValueError
-        In a field's words.
+        If not; the message continues a sentence that starts with the field's name.
     """
-    if isinstance(law, PiecewiseLinear):
-        for left, right in itertools.pairwise(law.knots):
+    if isinstance(distribution, PiecewiseLinear):
+        for left, right in itertools.pairwise(distribution.knots):
             if not float(left) < float(right):
                 raise ValueError(f"has mass between {shown(left)} and {shown(right)}, which floats do not tell apart")
-        sized(max(map(abs, law.knots)))
+        sized(max(map(abs, distribution.knots)))
         return
-    low, high = law.end_of_floats
-    middle = law.quantiles(list(_QUARTILES))
-    found = law.cdf(np.array(middle, dtype=float))
+    low, high = distribution.end_of_floats
+    middle = distribution.quantiles(list(_QUARTILES))
+    found = distribution.cdf(np.array(middle, dtype=float))
     if not (low < high and np.allclose(found, np.array(_QUARTILES, dtype=float), rtol=0, atol=_TELLING)):
         ends = ", ".join(f"{float(at):.3g}" for at in middle)
         raise ValueError(
             f"has quartiles {ends}, which floats cannot tell apart well enough: move its parameters nearer to 1, or give it as "
             "cdf"
         )
-    sized(max(map(abs, law.quantiles(_FAR))))
+    sized(max(map(abs, distribution.quantiles(_FAR))))
     try:
-        law.cells([low, high])
+        distribution.cells([low, high])
     except ModelError as error:
         raise ValueError(str(error)) from error
 
@@ -261,29 +268,31 @@ class Part(Distribution):
 Distribution.model_rebuild()
 
 
-def _told(data: Any) -> str:
-    """Whether something is told as a distribution or as a number."""
+def _kind(data: Any) -> str:
+    """Whether a value from a file is a distribution or a number."""
     return "distribution" if isinstance(data, (dict, Distribution)) else "number"
 
 
 NumberOrDistribution = Annotated[
-    Annotated[Distribution, Tag("distribution")] | Annotated[NonnegativeExact, Tag("number")], Discriminator(_told)
+    Annotated[Distribution, Tag("distribution")] | Annotated[NonnegativeExact, Tag("number")], Discriminator(_kind)
 ]
 
 
-def _mixed(parts: Sequence[tuple[Fraction, Law]]) -> Law:
-    linear = [(weight, law) for weight, law in parts if isinstance(law, PiecewiseLinear)]
+def _mixed(parts: Sequence[tuple[Fraction, Cdf]]) -> Cdf:
+    import scipy.stats
+
+    linear = [(weight, distribution) for weight, distribution in parts if isinstance(distribution, PiecewiseLinear)]
     if len(linear) == len(parts):
-        knots = tuple(sorted({knot for _, law in linear for knot in law.knots}))
+        knots = tuple(sorted({knot for _, distribution in linear for knot in distribution.knots}))
         return PiecewiseLinear(
-            knots, tuple(sum((weight * law.exact_cdf(x) for weight, law in linear), Fraction(0)) for x in knots)
+            knots, tuple(sum((weight * distribution.exact_cdf(x) for weight, distribution in linear), Fraction(0)) for x in knots)
         )
     smooth: list[tuple[float, Any, Fraction | float, Fraction | float]] = []
-    for weight, law in parts:
-        if isinstance(law, Smooth):
-            smooth += [(float(weight) * share, *rest) for share, *rest in law.parts]
+    for weight, distribution in parts:
+        if isinstance(distribution, Smooth):
+            smooth += [(float(weight) * share, *rest) for share, *rest in distribution.parts]
             continue
-        stretches = zip(itertools.pairwise(law.knots), itertools.pairwise(law.levels), strict=True)
+        stretches = zip(itertools.pairwise(distribution.knots), itertools.pairwise(distribution.levels), strict=True)
         for (left, right), (below, above) in stretches:
             if above > below:
                 uniform = scipy.stats.uniform(float(left), float(right - left))
@@ -292,7 +301,7 @@ def _mixed(parts: Sequence[tuple[Fraction, Law]]) -> Law:
 
 
 def _cdf_from_csv(path: Path) -> list[list[Fraction]]:
-    """Points of a distribution function from a csv file with columns x and F."""
+    """Read the points of a cdf from a csv file with the columns x and F."""
     header, rows = read_table(path)
     if sorted(header) != ["F", "x"]:
         raise InstanceError(f"has columns {', '.join(header)}; must be x and F, separated by a comma", file=str(path))
@@ -311,49 +320,61 @@ def _cdf_from_csv(path: Path) -> list[list[Fraction]]:
 Cells = Annotated[StrictInt, Field(ge=1, le=100_000)]
 
 
+Rule = Literal["mean", "lower", "upper", "quantile"]
+
+
 class Grid(BaseModel):
-    """How a distribution becomes finitely many types."""
+    """How a distribution is discretised: the number of cells, and the type that represents each cell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Cells = Field(description="number of cells, a whole number from 1 to 100,000")
-    rule: Literal["mean", "lower", "upper", "quantile"] = Field(
-        "mean",
+    rule: Rule = Field(
+        default="mean",
         description="the type of a cell: its mean, or its lower or upper edge, in cells of equal length; quantile: its mean, in "
         "cells of equal mass",
     )
 
 
-def discretised(law: Law, grid: Grid) -> tuple[list[Fraction], list[Fraction]]:
-    """Finitely many types in place of a distribution, cells without mass left out.
+def discretised(distribution: Cdf, grid: Grid) -> tuple[list[Fraction], list[Fraction]]:
+    """Discretise a distribution to finitely many types; cells with probability zero are left out.
 
     Parameters
     ----------
-    law : Law
+    distribution : Cdf
     grid : Grid
 
     Returns
     -------
-    points, weights : list of Fraction
-        Increasing points; the weights sum to one exactly.
+    points : list of Fraction
+        The types, increasing.
+    weights : list of Fraction
+        Their probabilities, which sum to one exactly.
 
     Raises
     ------
     ValueError
-        If cells of equal length are asked for on an unbounded support, or a mean where there is none.
+        If the grid requires cells of equal length on an unbounded support, or a mean that does not exist.
+
+    Examples
+    --------
+    >>> discretised(Distribution(dist="uniform").as_cdf, Grid(size=2))
+    ([Fraction(1, 4), Fraction(3, 4)], [Fraction(1, 2), Fraction(1, 2)])
     """
-    low, high = law.support
+    low, high = distribution.support
     if grid.rule == "quantile":
-        if isinstance(law, Smooth) and not law.has_mean:
+        if isinstance(distribution, Smooth) and not distribution.has_mean:
             raise ValueError(f"has no mean on {low} to {high}, and a type is the mean of its cell; truncate it")
-        inner = law.quantiles([Fraction(k, grid.size) for k in range(1, grid.size)])
-        first, last = law.support if isinstance(law, PiecewiseLinear) else law.end_of_floats
+        inner = distribution.quantiles([Fraction(k, grid.size) for k in range(1, grid.size)])
+        first, last = distribution.support if isinstance(distribution, PiecewiseLinear) else distribution.end_of_floats
         edges = sorted({first, *inner, last})
     else:
         if not (isinstance(low, Fraction) and isinstance(high, Fraction)):
             raise ValueError(f"has no cells of equal length on {low} to {high}; truncate it, or use the rule quantile")
         edges = [low + (high - low) * Fraction(k, grid.size) for k in range(grid.size + 1)]
-    found = [(left, right, *cell) for (left, right), cell in zip(itertools.pairwise(edges), law.cells(edges), strict=True)]
+    found = [
+        (left, right, *cell) for (left, right), cell in zip(itertools.pairwise(edges), distribution.cells(edges), strict=True)
+    ]
     found = [cell for cell in found if cell[2] > 0]
     total = sum((mass for _, _, mass, _ in found), Fraction(0))
     points = {"lower": [cell[0] for cell in found], "upper": [cell[1] for cell in found]}.get(

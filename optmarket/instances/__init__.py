@@ -1,1 +1,1 @@
-"""Instance files: read, checked, varied, and written as templates."""
+"""Read and validate instance files, vary their parameters, and write templates for new ones."""

@@ -1,4 +1,4 @@
-"""Instance files: read, validate, name by content. Every mistake is told with file and field."""
+"""Read and validate instance files, and identify their content by a hash; errors name the file and the field."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from pydantic import (
     StrictBool,
     StringConstraints,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
+from optmarket.certificates import Claim
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.files import DEEPEST, must_be_shallow, must_have_short_keys, read_text, referenced
-from optmarket.instances.validation import translate
-from optmarket.rationals import PositiveExact, exact, shown, to_one
-from optmarket.solution import FORMAT, Claim
+from optmarket.rationals import PositiveExact, exact, shown
+from optmarket.solution_file import FORMAT
+from optmarket.validation import translate
 
-WORTH_A_NOTE = Fraction(1, 10**12)  # below this it is the rounding of doubles that a program wrote
-KINDS = ("analytic", "exact", "proved", "bound", "numerical", "published", "neural")  # how a value may be known
-_ROUNDED = {"numerical", "published", "neural"}  # kinds of values that are known to the digits written only
+WORTH_A_NOTE = Fraction(1, 10**12)  # a smaller deviation of a sum from one is the rounding error of doubles
+KINDS = ("analytic", "exact", "proved", "bound", "numerical", "published", "neural")  # kinds of evidence for a value
+_ROUNDED = {"numerical", "published", "neural"}  # kinds of values that are rounded to the digits written
 
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Curve(BaseModel):
-    """What a sweep varies if nothing else is asked for: the table ``[sweep]``."""
+    """The table ``[sweep]`` of an instance file: what a sweep varies by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,34 +58,36 @@ class Curve(BaseModel):
 
 @dataclass(frozen=True)
 class Instance:
-    """A market with its numbers, ready to solve.
+    """A market together with its parameters.
 
     Attributes
     ----------
     model, title, source : str
-        The market's name, what this case is, and where it is from.
+        The name of the market, a one-line description, and the paper or other source of the instance.
     params : BaseModel
-        The market's validated parameters, exact.
+        The market's validated parameters, with exact numbers.
     expect : tuple of Claim
-        Known answers, not yet decided.
+        The known answers, not yet compared with a solution.
     slug : str
-        The file's path below the nearest folder called ``instances``, without suffix.
+        The path of the file below the nearest folder called ``instances``, without suffix.
     sha256 : str
-        Names the content: see `canonical`.
+        The hash of the content: see `canonical`.
     file : str, optional
-        Where it was read.
+        The file from which the instance was read.
     notes : tuple of str
-        What reading changed or noticed.
-    settings : mapping
-        Parameters that were given other values than the file's, by path.
+        Sentences on what was changed or noticed when the file was read.
+    settings : mapping of str to Fraction
+        Parameters with other values than in the file, by path.
     figure : bool
-        Whether its figure is among the results of the gallery.
+        Whether its figure is among the results of the instance library.
     gap : float, optional
-        The certified gap at which to stop, unless another is asked for.
+        The default for the certified relative gap at which to stop.
+    method : str, optional
+        The default for the method.
     curve : Curve, optional
-        What to vary in it.
+        What a sweep varies by default.
     root : Path, optional
-        The folder below which files it refers to must lie; its own, if not given.
+        The folder below which files that the instance refers to must lie; by default its own folder.
     """
 
     model: str
@@ -100,17 +102,18 @@ class Instance:
     settings: Mapping[str, Fraction] = field(default_factory=dict)
     figure: bool = False
     gap: float | None = None
+    method: str | None = None
     curve: Curve | None = None
     root: Path | None = None
 
     @property
     def points(self) -> Path | None:
-        """The csv file of points that its curve goes through, if it names one.
+        """The csv file with the points of its sweep, if the instance names one.
 
         Raises
         ------
         InstanceError
-            If that lies outside `root`, or is no regular file.
+            If the file lies outside of `root` or is not a regular file.
         """
         if self.curve is None or self.curve.points is None:
             return None
@@ -174,7 +177,7 @@ class _Expect(BaseModel):
         if self.kind not in _ROUNDED or "/" in self.value or self.value.lstrip("+-").isdigit():
             return None
         exponent = int(Decimal(self.value).as_tuple().exponent)
-        return float(f"5e{min(exponent, 300) - 1}")  # half a unit of the last digit; a zero may carry any exponent
+        return float(f"5e{min(exponent, 300) - 1}")  # half a unit of the last digit; the exponent of a zero may be huge
 
 
 class _Header(BaseModel):
@@ -188,6 +191,7 @@ class _Header(BaseModel):
     expect: Annotated[tuple[_Expect, ...], BeforeValidator(_many)] = ()
     sweep: Curve | None = None
     gap: PositiveExact | None = Field(None, description="the certified gap at which to stop, above 0, as --gap; that goes first")
+    method: _Text | None = Field(None, description="how to solve: a method of the market, as --method; that goes first")
     figure: StrictBool = Field(False, description="true: its figure is among the results that `optmarket reproduce` makes")
 
 
@@ -199,9 +203,10 @@ def read(path: str | Path, params_of: Callable[[str], type[BaseModel]], *, root:
     path : str or Path
         A TOML file.
     params_of : callable
-        From a market's name to its pydantic model of parameters; raises ModelError for an unknown name.
+        Maps the name of a market to its pydantic model of parameters, and raises a ModelError for an unknown name.
     root : path, optional
-        The folder below which files it refers to must lie, links followed; its own, if not given.
+        The folder below which files that the instance refers to must lie, after symbolic links are resolved; by default the
+        instance's own folder.
 
     Returns
     -------
@@ -210,7 +215,7 @@ def read(path: str | Path, params_of: Callable[[str], type[BaseModel]], *, root:
     Raises
     ------
     InstanceError
-        If the file cannot be read, is not TOML, names no known market, or has a field the market does not accept.
+        If the file cannot be read, is not valid TOML, names an unknown market, or has a field that the market does not accept.
     """
     return parse(read_text(path), params_of, path=path, root=root)
 
@@ -218,15 +223,38 @@ def read(path: str | Path, params_of: Callable[[str], type[BaseModel]], *, root:
 def parse(
     text: str, params_of: Callable[[str], type[BaseModel]], *, path: str | Path = "", root: str | Path | None = None
 ) -> Instance:
-    """Read the text of an instance file; ``path`` gives its name and the folder in which it looks for other files.
+    """Read the text of an instance file.
 
-    Validators of the parameters find that folder and ``root`` in their context, see `optmarket.files.referenced_in`, and may
-    say what they have `divided`.
+    Validators of the parameters receive the file's folder and ``root`` in their context (see `optmarket.files.referenced_in`),
+    and can record there which numbers they have divided by their sum (see `optmarket.modeling.fields.divided`).
+
+    Parameters
+    ----------
+    text : str
+        The content of the file, in TOML.
+    params_of : callable
+        As in `read`.
+    path : path, optional
+        The path of the file, for messages and for references to other files.
+    root : path, optional
+        As in `read`.
+
+    Returns
+    -------
+    Instance
 
     Raises
     ------
     InstanceError
-        As `read`. A validator may also raise an OptmarketError of its own, which gets the file's name if it has none.
+        As in `read`. An OptmarketError that a validator raises passes through; the name of the file is added if it has none.
+
+    Examples
+    --------
+    >>> class Params(BaseModel):
+    ...     price: float
+    >>> header = 'format = 1\\nmodel = "posted-price"\\ntitle = "an example"\\nsource = "own"\\n'
+    >>> parse(header + '[params]\\nprice = 2', lambda name: Params).params
+    Params(price=2.0)
     """
     file = str(path) or None
     must_have_short_keys(text, file)
@@ -255,6 +283,7 @@ def parse(
         expect=tuple(expect.to_claim() for expect in header.expect),
         figure=header.figure,
         gap=None if header.gap is None else float(header.gap),
+        method=header.method,
         curve=header.sweep,
         slug=_slug(path) if file else header.model,
         sha256=sha256(header.model, params),
@@ -267,88 +296,95 @@ def parse(
 def validate(
     model: type[BaseModel], raw: Mapping[str, Any], file: str | None, folder: Path, root: Path | None = None
 ) -> tuple[BaseModel, tuple[str, ...]]:
-    """A market's parameters from what stands in a file, and what their validators noticed.
+    """Validate the parameters of a market.
+
+    Parameters
+    ----------
+    model : type
+        The market's pydantic model of parameters.
+    raw : mapping
+        The content of the table ``[params]``.
+    file : str or None
+        The file, for messages.
+    folder : Path
+        The folder to which references to other files are relative.
+    root : Path, optional
+        As in `read`.
+
+    Returns
+    -------
+    params : BaseModel
+    notes : tuple of str
+        Sentences on numbers that were divided by their sum.
 
     Raises
     ------
     InstanceError
-        As `read`.
+        As in `read`.
     """
     missed: dict[str, list[Fraction]] = {}
     try:
         params = model.model_validate(raw, context={"folder": folder, "root": root, "missed": missed})
     except ValidationError as error:
         raise translate(error, model, file=file, prefix="params") from error
-    except OptmarketError as error:  # a validator that knows the field better than pydantic does
+    except OptmarketError as error:  # raised by a validator that names the field itself
         error.file = error.file or file
         raise
     return params, _divided(missed)
 
 
-def weights_to_one(types: tuple[_Type, ...] | None, info: ValidationInfo) -> tuple[_Type, ...] | None:
-    """Types whose weights sum to one, divided by their sum, and a note left, if that is needed; for validators.
-
-    Raises
-    ------
-    ValueError
-        If the weights sum to anything else than one.
-    """
-    if types is None:
-        return None
-    values, missed = to_one([buyer.weight for buyer in types], "weights")
-    if not missed:
-        return types
-    divided(info, "weights", missed)
-    return tuple(buyer.model_copy(update={"weight": weight}) for buyer, weight in zip(types, values, strict=True))
-
-
-def divided(info: ValidationInfo, what: str, missed: Fraction) -> None:
-    """Say from inside a validator that numbers were divided by their sum, which was not quite one.
-
-    All a file has of it becomes one of its `Instance.notes`.
-
-    Parameters
-    ----------
-    info : ValidationInfo
-    what : str
-        Which numbers, in the plural: ``weights``.
-    missed : Fraction
-        By how much they missed the sum one, as `optmarket.rationals.to_one` gives it.
-    """
-    if info.context and "missed" in info.context:
-        info.context["missed"].setdefault(what, []).append(missed)
-
-
 def _divided(missed: Mapping[str, Sequence[Fraction]]) -> tuple[str, ...]:
-    """What is said of numbers divided by their sum: one line, and none where only the rounding of doubles was missing."""
-    told = {what: largest for what, distances in missed.items() if (largest := max(distances)) >= WORTH_A_NOTE}
-    if not told:
+    """A note on numbers that were divided by their sum; none if the sum differed from one by rounding errors only."""
+    noted = {what: largest for what, distances in missed.items() if (largest := max(distances)) >= WORTH_A_NOTE}
+    if not noted:
         return ()
     several = len({distance for distances in missed.values() for distance in distances if distance >= WORTH_A_NOTE}) > 1
-    # the distance is said, not the sum: 12 digits of the sum may read 1
-    distance = f"{'at most ' if several else ''}{float(max(told.values())):.3g}"
-    return (f"{' and '.join(told)} miss the sum 1 by {distance}; divided by their sum",)
+    # The note states the distance rather than the sum, which may print as 1.
+    distance = f"{'at most ' if several else ''}{float(max(noted.values())):.3g}"
+    return (f"{' and '.join(noted)} miss the sum 1 by {distance}; divided by their sum",)
 
 
 def canonical(model: str, params: BaseModel) -> str:
-    """The content of an instance as text that does not depend on how it was written.
+    """Write the content of an instance as JSON that does not depend on how the file was written.
 
-    Numbers are fractions in lowest terms, defaults are written out, keys are sorted; title, source, comments and
-    expected answers are left out.
+    Numbers are fractions in lowest terms, defaults are written out, and keys are sorted. Title, source, comments, known answers
+    and options of the solve are left out.
+
+    Parameters
+    ----------
+    model : str
+        The name of the market.
+    params : BaseModel
+        Its parameters.
+
+    Examples
+    --------
+    >>> class Params(BaseModel):
+    ...     price: float
+    >>> canonical("posted-price", Params(price=2))
+    '{"format":1,"model":"posted-price","params":{"price":2.0}}'
     """
     content = {"format": FORMAT, "model": model, "params": params.model_dump(mode="json", by_alias=True, exclude_none=True)}
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def sha256(model: str, params: BaseModel) -> str:
-    """The SHA-256 of the `canonical` text, in hexadecimal."""
+    """The SHA-256 hash of the `canonical` text, in hexadecimal.
+
+    Parameters
+    ----------
+    model : str
+        The name of the market.
+    params : BaseModel
+        Its parameters.
+    """
     return hashlib.sha256(canonical(model, params).encode()).hexdigest()
 
 
 def _decimal(text: str) -> Decimal | str:
     try:
         return Decimal(text)
-    except InvalidOperation:  # an exponent beyond Decimal: left as text, so that the error can name the field
+    except InvalidOperation:  # the exponent is beyond Decimal's range; the field's validator reports the error
         return text
 
 

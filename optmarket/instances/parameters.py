@@ -1,4 +1,4 @@
-"""Numbers of an instance set to other values: paths to them, ranges of values, and the instance that results."""
+"""Vary the parameters of an instance: locate them by path, read ranges of values, and make the resulting instances."""
 
 from __future__ import annotations
 
@@ -17,28 +17,35 @@ from optmarket.instances.instance import Instance, sha256, validate
 from optmarket.rationals import exact, shown
 
 MOST_POINTS = 100_000
-LONGEST_RANGE = 100  # characters of a range, as an error shows it
+LONGEST_RANGE = 100  # characters of a range that an error message shows
 LONGEST_PATH = 1000  # characters of a path to a number
 _HOW = "write PARAM=START:STOP:STEP, such as types[0].value=0:2:0.25"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Numbers that move together: at step k each path takes its k-th value.
+    """One dimension of a sweep: parameters that are varied together, so that at step k each takes its k-th value.
 
     Attributes
     ----------
     paths : tuple of str
+        The paths of the parameters.
     values : tuple of tuple of Fraction
-        One tuple a path, all of the same length, at least 1.
+        The values of each parameter, all of the same length, at least 1.
     label : str
-        What the steps go by, if that is no parameter.
+        The name of a number that identifies the steps without being a parameter; empty if there is none.
     marks : tuple of Fraction
         With a label, its value at each step.
-    known : mapping
-        By quantity, what is stated of it at each step, none where nothing is.
+    known : mapping of str to tuple
+        For each quantity with published values, the value at each step, or None.
     origin : tuple of str
-        Where each step is written, if not all come from one text.
+        The place where each step is written, if the steps are read from a file.
+
+    Examples
+    --------
+    >>> axis = Axis(("price",), ((Fraction(1), Fraction(2)),))
+    >>> len(axis), list(axis)
+    (2, [{'price': Fraction(1, 1)}, {'price': Fraction(2, 1)}])
     """
 
     paths: tuple[str, ...]
@@ -50,12 +57,12 @@ class Axis:
 
     @property
     def name(self) -> str:
-        """What tables and figures call it: its label, or the parameter that leads it."""
+        """The name of the axis in tables and figures: its label, or the path of its first parameter."""
         return self.label or self.paths[0]
 
     @property
     def x(self) -> tuple[Fraction, ...]:
-        """Where each step stands along it."""
+        """The coordinate of each step: its mark, or the value of the first parameter."""
         return self.marks or self.values[0]
 
     def __len__(self) -> int:
@@ -67,18 +74,23 @@ class Axis:
 
 
 def axes(case: Instance, texts: Sequence[str]) -> tuple[Axis, ...]:
-    """Read what is to be varied.
+    """Read the axes of a sweep from text.
 
     Parameters
     ----------
     case : Instance
     texts : sequence of str
-        Each ``PARAM=START:STOP:STEP``, both ends included, or ``PARAM=VALUE``; several joined by commas move together.
+        One text for each axis: ``PARAM=START:STOP:STEP``, where both ends are included, or ``PARAM=VALUE``. Parameters of the
+        same text, separated by commas, are varied together.
+
+    Returns
+    -------
+    tuple of Axis
 
     Raises
     ------
     InstanceError
-        If a path leads to no number of the instance or is named twice, a range is empty, ranges joined by a comma differ in
+        If a path is not that of a number of the instance or occurs twice, a range is empty, ranges of the same text differ in
         length, or there are more than 100,000 points.
     """
     found = tuple(_axis(case, text) for text in texts)
@@ -93,22 +105,28 @@ def axes(case: Instance, texts: Sequence[str]) -> tuple[Axis, ...]:
     return found
 
 
-def listed(case: Instance, file: str | Path, quantities: Collection[str]) -> Axis:
-    """Read what is to be varied, and what is stated of it, from a csv file: a row a step.
+def axis_of_csv(case: Instance, file: str | Path, quantities: Collection[str]) -> Axis:
+    """Read an axis of a sweep from a csv file with one row for each step.
 
     Parameters
     ----------
     case : Instance
     file : path
-        Columns named as parameters, in any way `find` takes, hold their values, and columns named as quantities what somebody
-        states of them, blank where nobody does. The first column may hold another number, by which tables and figures go.
+        Columns that are named by paths of parameters (in any form that `find` accepts) hold their values. Columns that are named
+        as quantities hold published values and may have blank entries. The first column may hold another number, which then
+        identifies the steps in tables and figures.
     quantities : collection of str
-        What the market reports.
+        The quantities that the market reports.
+
+    Returns
+    -------
+    Axis
 
     Raises
     ------
     InstanceError
-        With line and column, if an entry is no number, a column is neither, none is a parameter, or two rows are one point.
+        If an entry is not a number, a column is neither a parameter nor a quantity, no column is a parameter, or two rows are
+        the same point. The error names line and column.
     """
     header, rows = read_table(file)
     name, first = str(file), header[0]
@@ -156,24 +174,45 @@ def listed(case: Instance, file: str | Path, quantities: Collection[str]) -> Axi
 
 
 def grid(varied: Sequence[Axis]) -> Iterator[dict[str, Fraction]]:
-    """Every combination of the axes' steps, the last axis fastest."""
+    """Yield every combination of the axes' steps; the last axis varies fastest.
+
+    Parameters
+    ----------
+    varied : sequence of Axis
+
+    Yields
+    ------
+    dict of str to Fraction
+        The values by path.
+
+    Examples
+    --------
+    >>> list(grid([Axis(("a",), ((Fraction(1), Fraction(2)),)), Axis(("b",), ((Fraction(0),),))]))
+    [{'a': Fraction(1, 1), 'b': Fraction(0, 1)}, {'a': Fraction(2, 1), 'b': Fraction(0, 1)}]
+    """
     for steps in itertools.product(*varied):
         yield {path: value for step in steps for path, value in step.items()}
 
 
 def vary(case: Instance, settings: Mapping[str, Fraction]) -> Instance:
-    """The instance with some of its numbers replaced, and without its known answers, which are for the numbers of the file.
+    """Make the instance with other values for some of its parameters.
+
+    The known answers are left out, because they hold for the parameters of the file only.
 
     Parameters
     ----------
     case : Instance
-    settings : mapping
-        New values by path, as `find` gives it.
+    settings : mapping of str to Fraction
+        The new values, by path in the form that `find` returns.
+
+    Returns
+    -------
+    Instance
 
     Raises
     ------
     InstanceError
-        If the market does not accept the values together.
+        If the market does not accept the combination of values.
     """
     raw = _raw(case)
     for path, value in settings.items():
@@ -200,12 +239,23 @@ def vary(case: Instance, settings: Mapping[str, Fraction]) -> Instance:
 
 
 def in_words(settings: Mapping[str, Fraction]) -> str:
-    """Settings as people write them: ``types[0].value = 3/2``."""
+    """Write settings as text.
+
+    Parameters
+    ----------
+    settings : mapping of str to Fraction
+        Values by path.
+
+    Examples
+    --------
+    >>> in_words({"types[0].value": Fraction(3, 2)})
+    'types[0].value = 3/2'
+    """
     return ", ".join(f"{path} = {shown(value)}" for path, value in settings.items())
 
 
 def find(case: Instance, path: str) -> str:
-    """The place of a number among an instance's parameters, in the form the other functions take.
+    """Find a number among the parameters of an instance, and return its path in the form that the other functions expect.
 
     Parameters
     ----------
@@ -213,10 +263,15 @@ def find(case: Instance, path: str) -> str:
     path : str
         Names and indices: ``types[0].weight`` or ``types.0.weight``, with or without ``params.`` in front.
 
+    Returns
+    -------
+    str
+        For example ``types[0].weight``.
+
     Raises
     ------
     InstanceError
-        If there is no such parameter, or it is not a number; the nearest is said.
+        If there is no such parameter, or it is not a number. The error suggests a similar name.
     """
     path = path.strip().removeprefix("params.")
     if len(path) > LONGEST_PATH:
@@ -224,17 +279,17 @@ def find(case: Instance, path: str) -> str:
             f"is a path of {len(path):,} characters; at most {LONGEST_PATH} are read", file=case.file, field="set"
         )
     here: Any = _raw(case)
-    gone = ""
+    prefix = ""
     steps = _steps(path)
     for k, step in enumerate(steps):
         known = _entries(here)
         if step not in known:
             rest = "".join(map(_written, steps[k + 1 :]))
-            raise InstanceError(_nowhere(gone, step, known, rest), file=case.file, field=path)
+            raise InstanceError(_not_found(prefix, step, known, rest), file=case.file, field=path)
         here = here[step]
-        gone = _joined(gone, step)
+        prefix = _joined(prefix, step)
     if inner := _entries(here):
-        within = gone
+        within = prefix
         while inner:
             here, within = here[inner[0]], _joined(within, inner[0])
             inner = _entries(here)
@@ -244,7 +299,7 @@ def find(case: Instance, path: str) -> str:
             exact(here)
         except ValueError as error:
             raise InstanceError(f"is {shown(here)}, which is not a number", file=case.file, field=path) from error
-    return gone
+    return prefix
 
 
 def _once(paths: Sequence[str], file: str | None) -> None:
@@ -268,36 +323,36 @@ def _axis(case: Instance, text: str) -> Axis:
 
 
 def _range(case: Instance, path: str, text: str) -> tuple[Fraction, ...]:
-    def fault(message: str) -> InstanceError:
+    def invalid(message: str) -> InstanceError:
         return InstanceError(message, file=case.file, field=path)
 
     try:
         given = [exact(part) for part in text.split(":")]
     except ValueError as error:
-        raise fault(f"{error}; {_HOW}") from error
+        raise invalid(f"{error}; {_HOW}") from error
     text = text if len(text) <= LONGEST_RANGE else f"{text[:LONGEST_RANGE]}..."
     if len(given) == 1:
         return (given[0],)
     if len(given) != 3:
-        raise fault(f"is {text}; {_HOW}")
+        raise invalid(f"is {text}; {_HOW}")
     start, stop, step = given
     if step == 0:
-        raise fault(f"is {text}, with steps of 0; {_HOW}")
+        raise invalid(f"is {text}, with steps of 0; {_HOW}")
     steps = (stop - start) / step
     if steps < 0:
-        raise fault(f"is {text}, an empty range: steps of {shown(step)} from {shown(start)} never come to {shown(stop)}")
+        raise invalid(f"is {text}, an empty range: steps of {shown(step)} from {shown(start)} never come to {shown(stop)}")
     if steps >= MOST_POINTS:
         count = f"{math.floor(steps) + 1:,}" if steps < 10**15 else "countless"
-        raise fault(f"is {text}, {count} values; at most {MOST_POINTS:,} are swept")
+        raise invalid(f"is {text}, {count} values; at most {MOST_POINTS:,} are swept")
     return tuple(start + k * step for k in range(math.floor(steps) + 1))
 
 
 def _raw(case: Instance) -> dict[str, Any]:
-    """The parameters as a file would hold them, defaults written out."""
+    """The parameters in the form of an instance file, with defaults written out."""
     try:
         return case.params.model_dump(mode="json", by_alias=True)
     except ValueError as error:
-        if "KeyboardInterrupt" in str(error):  # which pydantic wraps when it comes while a number is written
+        if "KeyboardInterrupt" in str(error):  # pydantic wraps an interrupt that occurs in a serializer
             raise KeyboardInterrupt from error
         raise
 
@@ -320,13 +375,13 @@ def _written(step: str | int) -> str:
     return f"[{step}]" if isinstance(step, int) else f".{step}"
 
 
-def _nowhere(gone: str, step: str | int, known: list[Any], rest: str) -> str:
-    """What to say of a path that leads nowhere after ``gone``."""
+def _not_found(prefix: str, step: str | int, known: list[Any], rest: str) -> str:
+    """The message for a path whose first part, `prefix`, exists, but not its next step."""
     if not known:
-        return f"is no parameter; {gone} is a single value"
+        return f"is no parameter; {prefix} is a single value"
     if isinstance(known[0], int):
-        return f"is no parameter; {gone} has the entries {known[0]} to {known[-1]}, counted from 0"
+        return f"is no parameter; {prefix} has the entries {known[0]} to {known[-1]}, counted from 0"
     near = difflib.get_close_matches(str(step), known, n=1)
     if near:
-        return f"is no parameter; did you mean {_joined(gone, near[0])}{rest}?"
-    return f"is no parameter; {gone or 'the instance'} has {', '.join(known)}"
+        return f"is no parameter; did you mean {_joined(prefix, near[0])}{rest}?"
+    return f"is no parameter; {prefix or 'the instance'} has {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""A commented instance file of a market, made from the fields of its parameters; it solves as it stands."""
+"""Write a commented instance file of a market as a template, from the fields of its parameters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from optmarket.errors import ModelError
-from optmarket.instances.validation import fields_of, nested_in
-from optmarket.solution import FORMAT
+from optmarket.solution_file import FORMAT
+from optmarket.validation import fields_of, nested_in
 
 _EXPECT = """\
 # Any number of known answers, checked whenever the case is solved:
@@ -30,25 +30,33 @@ _EXPECT = """\
 
 
 def template(name: str, title: str, source: str, params: type[BaseModel]) -> str:
-    """An instance file to start from: it solves as it stands, and says what every field means.
+    """Write a template of an instance file, which explains every field and can be solved without changes.
 
     Parameters
     ----------
     name, title, source : str
-        The market's.
+        The name, title and source of the market.
     params : type
-        Its pydantic model. A field is written with the first of its ``examples``, or with its default; required fields, and
-        those with ``json_schema_extra={"template": True}``, count, the others are commented out.
+        Its pydantic model of parameters. Each field is written with the first of its ``examples``, or with its default. Fields
+        that are neither required nor have ``json_schema_extra={"template": True}`` are commented out.
 
     Returns
     -------
     str
-        TOML.
+        The instance file, in TOML.
 
     Raises
     ------
     ModelError
         If a field that must be written has no example.
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> class Params(BaseModel):
+    ...     price: float = Field(description="the posted price", examples=[2.5])
+    >>> "price = 2.5" in template("posted-price", "Posted price", "own", Params)
+    True
     """
     lines = [
         *_comment(title),
@@ -81,7 +89,7 @@ def _comment(text: str, indent: int = 0) -> list[str]:
 
 
 def _outline(kind: Any, depth: int, above: tuple[type[BaseModel], ...]) -> Iterator[str]:
-    """The fields of the models inside a field; a model that holds itself is told once."""
+    """Comments on the fields of the models that occur in a type; a model that contains itself is described once."""
     for position, model in enumerate(model for model in nested_in(kind) if model not in above):
         if position:
             yield from _comment("or", depth)

@@ -1,1 +1,1 @@
-"""Linear programs: rows on demand, HiGHS, bounds that hold for any dual values, and exact solutions."""
+"""Build linear programs, solve them with HiGHS and constraint generation, and certify their optimal values."""

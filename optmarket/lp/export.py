@@ -1,4 +1,4 @@
-"""Programs as files that other solvers read."""
+"""Write linear programs to MPS and LP files, which other solvers read."""
 
 from __future__ import annotations
 
@@ -10,32 +10,42 @@ from optmarket.errors import InstanceError
 from optmarket.files import write_through
 from optmarket.lp.highs import Session, as_floats
 from optmarket.lp.program import LinearProgram, Rows
-from optmarket.solution import Options
+from optmarket.options import Options
 
 
 def write(program: LinearProgram, path: str | Path) -> None:
-    """Write a program with every row listed to a file that other solvers read, its objective in the market's units.
+    """Write the full linear program, every lazy constraint in it, to an MPS or LP file.
 
-    Columns and rows are called by their block and their place in it, ``price_3`` or ``experiment_0_1_0``.
+    The objective is in the market's payoff units. Columns and rows are named by their block and their index in it, for example
+    ``price_3`` or ``experiment_0_1_0``. Coefficients are written to about 15 digits, so a coefficient such as 1/3 is rounded.
 
     Parameters
     ----------
     program : LinearProgram
     path : str or Path
-        Ending in ``.mps`` or ``.lp``, which decides the format. Coefficients are written to 15 digits or so: what an exact
-        program means by 1/3 is lost.
+        Its suffix, ``.mps`` or ``.lp``, determines the format.
 
     Raises
     ------
     ModelError
-        If the listed program does not fit in memory.
+        If the full program does not fit in memory.
     InstanceError
-        If the path ends otherwise or cannot be written.
+        If the path has another suffix or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> program = LinearProgram()
+    >>> _ = program.add_variables("x", (2,), upper=1.0, objective=1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(program, f"{folder}/small.mps")
+    ...     print(Path(f"{folder}/small.mps").read_text().split()[0])
+    NAME
     """
     path = Path(path)
     if path.suffix not in {".mps", ".lp"}:
         raise InstanceError("must end in .mps or .lp", file=str(path))
-    program = program.listed()
+    program = program.full()
     session = Session(program, Rows.join(program.rows.values()), Options())
     lp = session.highs.getLp()
     lp.col_cost_, lp.offset_ = program.unit * as_floats(program.objective), program.unit * program.offset

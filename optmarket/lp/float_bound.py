@@ -1,4 +1,7 @@
-"""Proofs from a program's data and multipliers alone: a safe bound in floats, and an exact optimum in rationals."""
+"""Certify optimal values of linear programs: safe dual bounds in floats, and exact optima from a basis in rational arithmetic.
+
+The certificates use the program's data only. They hold for any dual values, however the solver computed them.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,24 @@ from functools import cached_property
 
 import numpy as np
 
+from optmarket.arrays import IntArray, NumberArray
 from optmarket.errors import SolverError
-from optmarket.lp.program import IntArray, LinearProgram, NumberArray, Rows
+from optmarket.lp.program import LinearProgram, Rows
 
 _HALF_ULP = 2.0**-53
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Where each variable and row stands at a vertex: 0 basic, -1 at its lower and 1 at its upper bound."""
+    """A basis: the status of each variable and each row at a vertex.
+
+    Attributes
+    ----------
+    columns : array of int, shape (columns,)
+        0 for a basic variable, -1 for one at its lower bound, 1 for one at its upper bound.
+    rows : array of int, shape (rows,)
+        The same for the activity of each row.
+    """
 
     columns: IntArray
     rows: IntArray
@@ -27,42 +39,53 @@ class Basis:
 
 @dataclass(frozen=True)
 class Proof:
-    """An exact optimum.
+    """An optimum that was proved in exact rational arithmetic.
 
     Attributes
     ----------
     value : Fraction
-        Of the objective, offset included.
+        The value of the objective, including the offset.
     x : object array of Fraction, shape (columns,)
-        Feasible for every row of the program, those of its families included.
-    multipliers : object array of Fraction, shape (rows,)
-        Their exact dual bound equals `value`.
+        An optimal point. It satisfies every row of the program, including those of its families.
+    dual_values : object array of Fraction, shape (rows,)
+        Dual values whose exact dual bound equals `value`.
     """
 
     value: Fraction
     x: NumberArray
-    multipliers: NumberArray
+    dual_values: NumberArray
 
 
-def safe_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> float:
-    """A bound on the optimum that holds whatever the multipliers are, rounding included.
+def safe_bound(program: LinearProgram, rows: Rows, dual_values: NumberArray) -> float:
+    """Compute a bound on the optimal value that holds for any dual values, rounding errors included.
 
-    For multipliers y projected onto their sign, ``b'y + sum over columns of the best value of the reduced cost over the box``
-    bounds the objective of every feasible point. The data are floats within half a unit in the last place of the exact ones;
-    their error and that of every operation here is added.
+    For dual values y, with entries of the wrong sign set to 0, ``b'y`` plus the sum over columns of the best value of the reduced
+    cost times the variable within its bounds is a bound on the objective of every feasible point (weak duality; Neumaier and
+    Shcherbina, 2004). The data are floats within half a unit in the last place of the exact numbers. That error and the rounding
+    error of every operation are added to the bound.
 
     Parameters
     ----------
     program : LinearProgram
-        Its objective and boxes are used, not its rows.
+        Its objective and the bounds of its variables are used, not its rows.
     rows : Rows
         Any rows that hold for all feasible points.
-    multipliers : array, shape (len(rows),)
+    dual_values : array, shape (len(rows),)
+        The dual values.
 
     Returns
     -------
     float
-        An upper bound when maximising, a lower one when minimising; infinite where a box is.
+        An upper bound for a maximisation problem, a lower bound for a minimisation problem. It is infinite if a variable with an
+        infinite bound occurs in the objective or in a row with a non-zero dual value.
+
+    Examples
+    --------
+    >>> program = LinearProgram("max")
+    >>> x = program.add_variables("x", (1,), upper=1.0, objective=2.0)
+    >>> rows = Rows.dense(x[None], np.array([[1.0]]), -np.inf, 0.5)
+    >>> bool(1 < safe_bound(program, rows, np.array([2.0])) < 1 + 1e-12)
+    True
     """
     sign = 1.0 if program.sense == "max" else -1.0
     value, row_lower, row_upper, lower, upper, objective = (
@@ -70,7 +93,7 @@ def safe_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> 
         for given in (rows.value, rows.lower, rows.upper, program.lower, program.upper, program.objective)
     )
     objective = sign * objective
-    y = sign * np.asarray(multipliers, dtype=np.float64)
+    y = sign * np.asarray(dual_values, dtype=np.float64)
     y = np.where(np.isfinite(np.where(y > 0, row_upper, row_lower)), y, 0.0)
     side = np.where(y > 0, row_upper, np.where(y < 0, row_lower, 0.0))
     row_terms = y * side
@@ -79,7 +102,7 @@ def safe_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> 
     count = np.bincount(rows.index, minlength=program.columns)
     reduced = objective - np.bincount(rows.index, products, minlength=program.columns)
     size = np.abs(objective) + np.bincount(rows.index, np.abs(products), minlength=program.columns)
-    # one rounding for each coefficient, product and addition
+    # one rounding error for each coefficient, each product and each addition
     reduced_error = 1.01 * (count + 4) * _HALF_ULP * size
     with np.errstate(invalid="ignore"):
         best = np.maximum(np.where(lower == 0, 0.0, reduced * lower), np.where(upper == 0, 0.0, reduced * upper))
@@ -91,9 +114,9 @@ def safe_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> 
     if not (np.all(np.isfinite(best)) and np.all(np.isfinite(box_error))):
         return sign * math.inf
     offset = sign * program.offset
-    if silent.all() and not y.any():
-        return sign * offset
-    # sums beyond the largest float bound nothing; the last addend covers products too small for one
+    if offset == 0 and silent.all() and not y.any():
+        return 0.0
+    # A sum that overflows gives no bound. The addend 1e-300 covers products that underflow.
     with np.errstate(over="ignore"):
         scale = float(np.abs(row_terms).sum() + np.abs(best).sum() + box_error.sum() + abs(offset))
     if not scale < 1e300:
@@ -103,19 +126,33 @@ def safe_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> 
     return sign * math.nextafter(total, math.inf)
 
 
-def exact_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) -> Fraction | float:
-    """`safe_bound` in rational arithmetic, for a program and multipliers of Fractions."""
+def exact_bound(program: LinearProgram, rows: Rows, dual_values: NumberArray) -> Fraction | float:
+    """Compute the dual bound of `safe_bound` in exact rational arithmetic.
+
+    Parameters
+    ----------
+    program : LinearProgram
+        A program of Fractions.
+    rows : Rows
+        Any rows that hold for all feasible points, of Fractions.
+    dual_values : object array of Fraction, shape (len(rows),)
+        The dual values. Other than in `safe_bound`, those of the wrong sign are not set to 0.
+
+    Returns
+    -------
+    Fraction, or an infinite float
+    """
     sign = 1 if program.sense == "max" else -1
-    y = sign * multipliers
+    y = sign * dual_values
     reduced = sign * program.objective
     np.subtract.at(reduced, rows.index, rows.value * y[rows.owner()])
     total: Fraction | float = sign * Fraction(program.offset)
-    for multiplier, lower, upper in zip(y, rows.lower, rows.upper, strict=True):
-        if multiplier:
-            side = upper if multiplier > 0 else lower
+    for dual_value, lower, upper in zip(y, rows.lower, rows.upper, strict=True):
+        if dual_value:
+            side = upper if dual_value > 0 else lower
             if math.isinf(side):
                 return sign * math.inf
-            total += multiplier * side
+            total += dual_value * side
     for cost, lower, upper in zip(reduced, program.lower, program.upper, strict=True):
         if cost:
             total += cost * (upper if cost > 0 else lower)
@@ -124,31 +161,33 @@ def exact_bound(program: LinearProgram, rows: Rows, multipliers: NumberArray) ->
 
 @dataclass(frozen=True)
 class Vertex:
-    """A basis solved in rationals.
+    """The primal and dual solution of a basis in exact rational arithmetic.
 
     Attributes
     ----------
     program : LinearProgram
     rows : Rows
-        The listed ones.
+        The rows of the current linear program.
     x : object array of Fraction, shape (columns,)
+        The basic solution.
     activity : object array of Fraction, shape (rows,)
-        Of the listed rows.
-    multipliers : object array of Fraction, shape (rows,)
+        The activity of each row at `x`.
+    dual_values : object array of Fraction, shape (rows,)
+        The dual values.
     reduced : object array of Fraction, shape (columns,)
-        Objective less multipliers times rows.
+        The reduced costs: the objective less the dual values times the rows.
     """
 
     program: LinearProgram
     rows: Rows
     x: NumberArray
     activity: NumberArray
-    multipliers: NumberArray
+    dual_values: NumberArray
     reduced: NumberArray
 
     @cached_property
     def infeasible(self) -> Fraction:
-        """The largest violation of a box or listed row; 0 at an optimum."""
+        """The largest violation of a bound of a variable or of a row; 0 at an optimum."""
         program, rows = self.program, self.rows
         wrong = program.lower - self.x, self.x - program.upper, rows.lower - self.activity, self.activity - rows.upper
         worst: Fraction = max(itertools.chain([Fraction(0)], *wrong))
@@ -156,29 +195,34 @@ class Vertex:
 
     @cached_property
     def unpriced(self) -> Fraction:
-        """The largest violation of the sign of a multiplier or reduced cost; 0 at an optimum."""
+        """The largest violation of the sign condition of a dual value or reduced cost; 0 at an optimum."""
         program, rows = self.program, self.rows
-        # at its lower bound a column or row may not want to go up, at its upper bound not down
+        # At an optimum the objective does not improve if a variable or activity at its lower bound rises, or one at its upper
+        # bound falls.
         sign = 1 if program.sense == "max" else -1
-        wants_up = sign * np.concatenate([self.reduced, self.multipliers])
+        improvement = sign * np.concatenate([self.reduced, self.dual_values])
         at_lower = np.concatenate([self.x <= program.lower, self.activity <= rows.lower])
         at_upper = np.concatenate([self.x >= program.upper, self.activity >= rows.upper])
-        worst: Fraction = max(itertools.chain([Fraction(0)], wants_up[~at_upper], -wants_up[~at_lower]))
+        worst: Fraction = max(itertools.chain([Fraction(0)], improvement[~at_upper], -improvement[~at_lower]))
         return worst
 
 
 def vertex(program: LinearProgram, rows: Rows, basis: Basis, check: Callable[[], None] = lambda: None) -> Vertex:
-    """Solve a basis in rationals.
+    """Compute the primal and dual solution of a basis in exact rational arithmetic.
 
     Parameters
     ----------
     program : LinearProgram
-        Of Fractions.
+        A program of Fractions.
     rows : Rows
-        The listed rows, of Fractions, in the basis' order.
+        The rows of the current linear program, of Fractions, in the order of the basis.
     basis : Basis
     check : callable, optional
-        Called now and then; raises to stop.
+        Called regularly; it raises an exception to stop, for example at a time limit.
+
+    Returns
+    -------
+    Vertex
 
     Raises
     ------
@@ -194,44 +238,44 @@ def vertex(program: LinearProgram, rows: Rows, basis: Basis, check: Callable[[],
         raise SolverError(f"the solver's basis has {len(basic)} basic columns and {len(tight)} tight rows; they must be as many")
     place = {int(column): k for k, column in enumerate(basic)}
     x[basic] = Fraction(0)
-    listed = rows.take(tight)
-    right = np.where(basis.rows[tight] > 0, listed.upper, listed.lower) - listed.activity(x)
+    tight_rows = rows.take(tight)
+    right = np.where(basis.rows[tight] > 0, tight_rows.upper, tight_rows.lower) - tight_rows.activity(x)
     matrix: list[dict[int, Fraction]] = [{} for _ in tight]
     transposed: list[dict[int, Fraction]] = [{} for _ in basic]
-    for row, column, value in zip(listed.owner(), listed.index, listed.value, strict=True):
+    for row, column, value in zip(tight_rows.owner(), tight_rows.index, tight_rows.value, strict=True):
         k = place.get(int(column))
         if k is not None:
             matrix[row][k] = value
             transposed[k][int(row)] = value
     x[basic] = _solve(matrix, list(right), check)
-    multipliers = np.full(len(rows), Fraction(0), dtype=object)
-    multipliers[tight] = _solve(transposed, list(objective[basic]), check)
+    dual_values = np.full(len(rows), Fraction(0), dtype=object)
+    dual_values[tight] = _solve(transposed, list(objective[basic]), check)
 
     reduced = objective.copy()
     priced = rows.take(tight)
-    np.subtract.at(reduced, priced.index, priced.value * multipliers[tight][priced.owner()])
-    return Vertex(program, rows, x, rows.activity(x), multipliers, reduced)
+    np.subtract.at(reduced, priced.index, priced.value * dual_values[tight][priced.owner()])
+    return Vertex(program, rows, x, rows.activity(x), dual_values, reduced)
 
 
 def tableau_row(rows: Rows, basis: Basis, which: int, columns: int, check: Callable[[], None] = lambda: None) -> NumberArray:
-    """How a basic variable or row activity moves with each one that is not basic: a row of the simplex tableau.
+    """Compute a row of the simplex tableau: the change of a basic variable or activity per unit of each nonbasic one.
 
     Parameters
     ----------
     rows : Rows
-        Of Fractions, in the basis' order.
+        The rows of the current linear program, of Fractions, in the order of the basis.
     basis : Basis
     which : int
-        The basic variable, or `columns` plus the number of the basic row.
+        The number of the basic variable, or `columns` plus the number of the basic row.
     columns : int
-        Of the program.
+        The number of variables of the program.
     check : callable, optional
-        Called now and then; raises to stop.
+        Called regularly; it raises an exception to stop, for example at a time limit.
 
     Returns
     -------
     object array of Fraction, shape (columns + rows,)
-        0 for what is basic.
+        The entries of basic variables and rows are 0.
 
     Raises
     ------
@@ -250,25 +294,39 @@ def tableau_row(rows: Rows, basis: Basis, which: int, columns: int, check: Calla
         for column, value in zip(own.index, own.value, strict=True):
             if int(column) in place:
                 right[place[int(column)]] = value
-    listed = rows.take(tight)
+    tight_rows = rows.take(tight)
     transposed: list[dict[int, Fraction]] = [{} for _ in basic]
-    for row, column, value in zip(listed.owner(), listed.index, listed.value, strict=True):
+    for row, column, value in zip(tight_rows.owner(), tight_rows.index, tight_rows.value, strict=True):
         if int(column) in place:
             transposed[place[int(column)]][int(row)] = value
     weight = _solve(transposed, right, check)
-    np.subtract.at(change, listed.index, listed.value * weight[listed.owner()])
+    np.subtract.at(change, tight_rows.index, tight_rows.value * weight[tight_rows.owner()])
     change[columns + tight] = weight
     change[basic] = Fraction(0)
     return change
 
 
 def prove(program: LinearProgram, rows: Rows, found: Vertex) -> Proof:
-    """Check a vertex exactly: feasible for every row of the program and its families, its value equal to its dual bound.
+    """Prove in exact arithmetic that a vertex is optimal.
+
+    The vertex must satisfy every row of the program and of its families, and its value must equal its dual bound.
+
+    Parameters
+    ----------
+    program : LinearProgram
+        A program of Fractions.
+    rows : Rows
+        The rows of the current linear program, of Fractions.
+    found : Vertex
+
+    Returns
+    -------
+    Proof
 
     Raises
     ------
     SolverError
-        If it is not optimal.
+        If the vertex is not optimal.
     """
     value = (program.objective * found.x).sum() + Fraction(program.offset)
     if np.any(found.x < program.lower) or np.any(found.x > program.upper) or np.any(rows.violation(found.x) > 0):
@@ -277,13 +335,16 @@ def prove(program: LinearProgram, rows: Rows, found: Vertex) -> Proof:
         _, worst = family.separate(found.x, 0.0)
         if worst > 0:
             raise SolverError(f"the solver's vertex fails a row of {name!r} by {float(worst):.3g} in exact arithmetic")
-    if exact_bound(program, rows, found.multipliers) != value:
+    if exact_bound(program, rows, found.dual_values) != value:
         raise SolverError("the solver's vertex is not optimal in exact arithmetic")
-    return Proof(value, found.x, found.multipliers)
+    return Proof(value, found.x, found.dual_values)
 
 
 def _solve(matrix: list[dict[int, Fraction]], right: list[Fraction], check: Callable[[], None] = lambda: None) -> NumberArray:
-    """Solve a square sparse system of Fractions, pivoting where least fill is expected; `matrix` and `right` are used up."""
+    """Solve a square sparse system of Fractions by Gaussian elimination, which overwrites `matrix` and `right`.
+
+    Pivots are chosen to keep fill-in low: a column with the fewest entries, and in it the row with the fewest.
+    """
     n = len(matrix)
     columns: list[set[int]] = [set() for _ in range(n)]
     for r, row in enumerate(matrix):

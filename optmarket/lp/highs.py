@@ -1,7 +1,8 @@
-"""Solve a `LinearProgram` with HiGHS, its families' rows separated on demand and the solver warm-started.
+"""Solve linear programs with HiGHS, by constraint generation with warm starts.
 
-The matrix is passed once and later rows are added in one batch a round. Nothing the solver says is taken on trust: what
-leaves this module are a point, multipliers and a basis, and `optmarket.certificate` judges them.
+The matrix is passed to the solver once, and violated constraints are added in one batch in each round. The solver's results are
+not trusted: this module returns a point, dual values and a basis, and `optmarket.lp.float_bound` computes certified bounds from
+them.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from typing import Any
 import highspy
 import numpy as np
 
+from optmarket.arrays import FloatArray, IntArray, NumberArray
+from optmarket.certificates import BlockReport, relative_gap
 from optmarket.errors import SolverError
 from optmarket.lp.float_bound import Basis, safe_bound
-from optmarket.lp.program import FloatArray, IntArray, LinearProgram, NumberArray, Rows
-from optmarket.solution import BlockReport, Options, Progress, Status, relative_gap
+from optmarket.lp.program import LinearProgram, Rows
+from optmarket.options import Options, Progress, Status
+from optmarket.solution_file import SolverReport
+from optmarket.tolerances import ACCEPTED, FEASIBILITY
 
-FEASIBILITY = 1e-9
-ACCEPTED = 1e-6
-LISTABLE = 5_000_000  # non-zeros of a program with all rows listed, which the solver takes in some seconds
+FULL_AT_MOST = 5_000_000  # non-zeros of a full linear program that the solver reads within a few seconds
 VERSION = f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
 STATUS = {
@@ -44,35 +47,38 @@ _UPPER = highspy.HighsBasisStatus.kUpper
 
 @dataclass(frozen=True)
 class LpResult:
-    """What a solve leaves behind.
+    """The result of solving a linear program.
 
     Attributes
     ----------
     status : Status
-        ``optimal`` when the last restricted program was solved and no row, listed or not, fails by more than `ACCEPTED`, or
-        the gap asked for was reached; ``gap not reached`` when the solver failed on the way.
+        ``optimal`` if the last restricted program was solved and no constraint, generated or not, is violated by more than
+        `ACCEPTED`, or if the requested gap was reached; ``gap not reached`` if the solver failed in a later round.
     x : array, shape (columns,), or None
-        The last point, the best one there is if the solve was stopped.
+        The optimal point of the last restricted program that was solved. If the first one was stopped, the solver's best point.
     rows : Rows
-        All rows listed in the end, static blocks first.
-    multipliers : array, shape (rows,)
-        Change of the objective per unit of a row's bound, from the last restricted program solved to the end; 0 elsewhere.
+        All rows of the last restricted program: the blocks of rows first, then the generated constraints.
+    dual_values : array, shape (rows,)
+        The dual values, that is, the change of the objective per unit of a row's bound, from the last restricted program that was
+        solved to optimality; 0 for rows added later.
     bound : float
-        The tightest safe bound on the objective seen: an upper one when maximising, a lower one when minimising.
+        The tightest certified bound on the optimal value: an upper bound when maximising, a lower bound when minimising.
     basis : Basis or None
-        Of the last restricted program, if the status is ``optimal``.
-    blocks : dict of BlockReport
+        The optimal basis of the last restricted program, if the status is ``optimal``.
+    blocks : dict of str to BlockReport
+        The constraints by block.
     rounds, iterations : int
+        Rounds of constraint generation, and simplex iterations.
     violation : float
-        Largest violation of a row at `x`.
+        The largest violation of a constraint at `x`.
     stalled : bool
-        Whether it was given up since nothing moved any more, though rows still fail: see `solve`.
+        Whether constraint generation was given up because it made no progress: see `patience` in `solve`.
     """
 
     status: Status
     x: FloatArray | None
     rows: Rows
-    multipliers: FloatArray
+    dual_values: FloatArray
     bound: float
     basis: Basis | None
     blocks: dict[str, BlockReport]
@@ -83,34 +89,45 @@ class LpResult:
 
     @classmethod
     def of_failure(cls, program: LinearProgram) -> LpResult:
-        """What is known of a program that the solver could not deal with: its rows, and what the boxes of its variables bound."""
-        rows = Rows.join([*program.rows.values(), *(family.seed() for family in program.families.values())])
+        """Make the result for a program that the solver failed on: its rows, and the bound implied by those of the variables."""
+        rows = Rows.join([*program.rows.values(), *(family.initial_cuts() for family in program.families.values())])
         bound = safe_bound(program, Rows.join([]), np.zeros(0))
         return cls(Status.FAILED, None, rows, np.zeros(len(rows)), bound, None, {}, 0, 0, math.inf)
 
-    def run(self, seconds: float, columns: int) -> dict[str, Any]:
-        """What an answer says of the solve itself."""
-        return {
-            "solver": "HiGHS",
-            "version": VERSION,
-            "seconds": seconds,
-            "rounds": self.rounds,
-            "iterations": self.iterations,
-            "rows": len(self.rows),
-            "columns": columns,
-        }
+    def report(self, method: str, seconds: float, columns: int) -> SolverReport:
+        """Make the solver report of an answer.
+
+        Parameters
+        ----------
+        method : str
+            The method used.
+        seconds : float
+            The time that the whole solve took.
+        columns : int
+            The number of variables of the program.
+        """
+        return SolverReport(
+            seconds=seconds,
+            method=method,
+            rounds=self.rounds,
+            iterations=self.iterations,
+            rows=len(self.rows),
+            columns=columns,
+            solver="HiGHS",
+            version=VERSION,
+        )
 
 
-# one solve at a time: the solver's threads are the process'
+# One solve runs at a time, because all solver objects of a process share HiGHS's threads.
 _SOLVING = threading.Lock()
 _threads_in_force: int | None = None
 
 
 @contextmanager
 def _interrupts_set(stop: threading.Event) -> Iterator[None]:
-    """While solving in the main thread, Ctrl-C sets an event instead of raising KeyboardInterrupt anywhere."""
+    """While solving in the main thread, let Ctrl-C set an event instead of raising KeyboardInterrupt at an arbitrary place."""
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) in {signal.SIG_IGN, None}:  # a job in the background ignores Ctrl-C
+    if not main or signal.getsignal(signal.SIGINT) in {signal.SIG_IGN, None}:  # background jobs ignore Ctrl-C
         yield
         return
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
@@ -121,10 +138,10 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
 
 
 class _SilentHighs(highspy.Highs):
-    """A HiGHS that writes nothing, neither while it is made nor later.
+    """A HiGHS solver that prints nothing, neither during its construction nor later.
 
-    Registering its callbacks is the first thing highspy does with a new solver, within the constructor, and the first thing
-    for which HiGHS 1.16 writes its banner to stdout. The option is set before that: HiGHS logs nothing for setting options.
+    The constructor of highspy registers callbacks, at which HiGHS 1.16 prints its banner to stdout. Output is therefore switched
+    off just before.
     """
 
     def __init__(self) -> None:
@@ -136,7 +153,24 @@ class _SilentHighs(highspy.Highs):
 
 
 class Session:
-    """One HiGHS model that only grows, for the modules that speak to the solver."""
+    """A HiGHS model to which rows can be added, for the modules that call the solver.
+
+    Parameters
+    ----------
+    program : LinearProgram
+        Its variables and objective are used, not its rows.
+    rows : Rows
+        The initial rows.
+    options : Options
+        ``threads`` is used.
+    settings : mapping, optional
+        Further options of HiGHS, by their names.
+
+    Raises
+    ------
+    SolverError
+        If HiGHS refuses an option or the program.
+    """
 
     def __init__(self, program: LinearProgram, rows: Rows, options: Options, settings: Mapping[str, Any] | None = None) -> None:
         self.highs = _SilentHighs()
@@ -144,20 +178,20 @@ class Session:
         ours = {
             "primal_feasibility_tolerance": FEASIBILITY,
             "dual_feasibility_tolerance": FEASIBILITY,
-            "small_matrix_value": 1e-12,  # the least there is: smaller coefficients the solver drops
-            "large_matrix_value": 1e200,  # larger ones it refuses: 1e15 unless told otherwise
+            "small_matrix_value": 1e-12,  # HiGHS drops smaller coefficients; this is the least value it allows
+            "large_matrix_value": 1e200,  # HiGHS refuses larger coefficients; its default is 1e15
             "threads": self.threads,
         }
         for name, value in {**ours, **(settings or {})}.items():
             self.must(self.highs.setOptionValue(name, value), f"setting {name}")
         self.stop = stop = threading.Event()
 
-        def heed(event: highspy.HighsCallbackEvent) -> None:
+        def interrupt_if_requested(event: highspy.HighsCallbackEvent) -> None:
             if stop.is_set():
                 event.interrupt()
 
-        self.highs.cbSimplexInterrupt += heed
-        self.highs.cbIpmInterrupt += heed
+        self.highs.cbSimplexInterrupt += interrupt_if_requested
+        self.highs.cbIpmInterrupt += interrupt_if_requested
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = program.columns, len(rows)
         lp.sense_ = highspy.ObjSense.kMaximize if program.sense == "max" else highspy.ObjSense.kMinimize
@@ -171,6 +205,7 @@ class Session:
         self.must(self.highs.passModel(lp), "passing the program")
 
     def add(self, rows: Rows) -> None:
+        """Append rows to the model."""
         status = self.highs.addRows(
             len(rows),
             as_floats(rows.lower),
@@ -183,9 +218,18 @@ class Session:
         self.must(status, "adding rows")
 
     def run(self, seconds: float | None) -> tuple[Status, bool]:
-        """Solve; on Ctrl-C stop the solver first. Returns the status and whether there was a Ctrl-C.
+        """Solve the model; if the solver fails, try again without its basis and with other settings.
 
-        A basis or presolve that the solver stumbles over is dropped for another attempt.
+        Parameters
+        ----------
+        seconds : float or None
+            The time limit, counted from now.
+
+        Returns
+        -------
+        status : Status
+        interrupted : bool
+            Whether Ctrl-C was pressed. The solver is stopped first.
         """
         status, interrupted = self._attempt(seconds)
         for name, value in (("presolve", "off"), ("simplex_strategy", 4)):
@@ -198,11 +242,11 @@ class Session:
 
     def _attempt(self, seconds: float | None) -> tuple[Status, bool]:
         if seconds is not None:
-            # the solver's clock runs on from solve to solve
+            # HiGHS adds up the time of all solves of a model
             limit = self.highs.getRunTime() + max(seconds, 0.0)
             self.must(self.highs.setOptionValue("time_limit", limit), "setting time_limit")
         with _interrupts_set(self.stop), _SOLVING:
-            # in a thread of its own, so that this one can take the signal
+            # The solver runs in another thread, so that this thread can handle the signal.
             worker = threading.Thread(target=self._run_alone, daemon=True)
             worker.start()
             while worker.is_alive():
@@ -210,7 +254,7 @@ class Session:
         interrupted = self.stop.is_set()
         model_status = self.highs.getModelStatus()
         if model_status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
-            # presolve cannot tell which; without it the simplex method can
+            # Presolve cannot tell which of the two holds; the simplex method without presolve can.
             self.must(self.highs.setOptionValue("presolve", "off"), "switching presolve off")
             return self._attempt(seconds)
         return STATUS.get(model_status, Status.FAILED), interrupted
@@ -218,19 +262,22 @@ class Session:
     def _run_alone(self) -> None:
         global _threads_in_force
         if _threads_in_force not in {None, self.threads}:
-            highspy.Highs.resetGlobalScheduler(True)  # else the number of threads of an earlier solve stays in force
+            highspy.Highs.resetGlobalScheduler(True)  # otherwise HiGHS keeps the number of threads of an earlier solve
         _threads_in_force = self.threads
         self.highs.run()
 
     def point(self) -> FloatArray | None:
+        """The solver's current point, shape (columns,); None if it has none."""
         solution = self.highs.getSolution()
         return np.array(solution.col_value) if solution.value_valid or not self.highs.getNumCol() else None
 
-    def multipliers(self, rows: int) -> FloatArray:
+    def dual_values(self, rows: int) -> FloatArray:
+        """The solver's dual values, shape (rows,); zeros if it has none for this number of rows."""
         solution = self.highs.getSolution()
         return np.array(solution.row_dual) if len(solution.row_dual) == rows else np.zeros(rows)
 
     def basis(self) -> Basis | None:
+        """The solver's current basis; None if it has none."""
         basis = self.highs.getBasis()
         if not basis.valid:
             return None
@@ -241,6 +288,8 @@ class Session:
         return Basis(sides(basis.col_status), sides(basis.row_status))
 
     def start_from(self, basis: Basis) -> None:
+        """Let the next solve start from a basis."""
+
         def statuses(sides: IntArray) -> list[highspy.HighsBasisStatus]:
             return [_BASIC if side == 0 else _UPPER if side > 0 else _LOWER for side in sides.tolist()]
 
@@ -250,16 +299,25 @@ class Session:
         self.must(self.highs.setBasis(given), "a basis to start from")
 
     def iterations(self) -> int:
+        """Simplex iterations of the last solve."""
         return max(int(self.highs.getInfo().simplex_iteration_count), 0)
 
     @staticmethod
     def must(status: highspy.HighsStatus, what: str) -> None:
+        """Raise a SolverError if HiGHS reports an error for the request."""
         if status == highspy.HighsStatus.kError:
             raise SolverError(f"HiGHS refused {what}")
 
 
 def as_floats(values: NumberArray) -> FloatArray:
-    """A program's numbers as the solver takes them."""
+    """Convert a program's numbers, floats or Fractions, to the floats that the solver reads.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> as_floats(np.array([Fraction(1, 4)], dtype=object)).tolist()
+    [0.25]
+    """
     return np.asarray(values, dtype=np.float64)
 
 
@@ -271,24 +329,25 @@ def solve(
     settings: Mapping[str, Any] | None = None,
     patience: int | None = None,
 ) -> LpResult:
-    """Solve a linear program.
+    """Solve a linear program by constraint generation.
+
+    In each round the restricted program is solved, a certified bound is computed from its dual values, and the most violated lazy
+    constraints are added.
 
     Parameters
     ----------
     program : LinearProgram
-        To have every row listed instead of separated, pass ``program.listed()``.
+        To solve the full linear program instead, pass ``program.full()``.
     options : Options, optional
         ``gap``, ``time_limit``, ``threads`` and ``progress`` are used.
     incumbent : callable, optional
-        Maps a point to the value of some feasible solution near it: with ``options.gap`` the solve stops when it comes that
-        close to the bound.
+        Maps a point to the value of a feasible solution near it. If ``options.gap`` is given, the solve stops as soon as the
+        relative gap between this value and the bound is at most that.
     settings : mapping, optional
-        Of the solver, by its own names, for programs it does better on with them.
+        Options of HiGHS, by their names.
     patience : int, optional
-        With an incumbent: rounds after which separating the families' rows is given up, with `LpResult.stalled`, if since as many
-        rounds neither
-        the bound nor the incumbent has come closer to the other by a tenth of what was between them, and listing all rows is
-        possible within `LISTABLE` non-zeros.
+        With an incumbent, constraint generation is given up (see `LpResult.stalled`) if over this many rounds the distance
+        between bound and incumbent has not decreased by a tenth, and if the full program has at most `FULL_AT_MOST` non-zeros.
 
     Returns
     -------
@@ -297,25 +356,34 @@ def solve(
     Raises
     ------
     SolverError
-        If the solver refuses the program or ends in a state that says nothing.
+        If the solver refuses the program or ends in a state without information.
+
+    Examples
+    --------
+    >>> program = LinearProgram("max")
+    >>> x = program.add_variables("x", (2,), upper=1.0, objective=1.0)
+    >>> program.add_rows("budget", Rows.dense(x[None], np.array([[1.0, 2.0]]), -np.inf, 2.0))
+    >>> result = solve(program)
+    >>> str(result.status), result.x.tolist()
+    ('optimal', [1.0, 0.5])
     """
     options = options or Options()
     start = time.perf_counter()
     families = program.families
-    order = [*program.rows.items(), *((name, family.seed()) for name, family in families.items())]
+    order = [*program.rows.items(), *((name, family.initial_cuts()) for name, family in families.items())]
     session = Session(program, Rows.join(rows for _, rows in order), options, settings)
 
     x: FloatArray | None = None
-    multipliers = np.zeros(0)
-    bound = safe_bound(program, Rows.join([]), multipliers)
+    dual_values = np.zeros(0)
+    bound = safe_bound(program, Rows.join([]), dual_values)
     better = min if program.sense == "max" else max
     violation = 0.0
     worst = dict.fromkeys(families, 0.0)
     rounds = iterations = 0
     stalled, gaps = False, [math.inf]
-    listable = patience is not None and incumbent is not None and program.size(listed=True)[2] <= LISTABLE
+    may_be_full = patience is not None and incumbent is not None and program.size(full=True)[2] <= FULL_AT_MOST
     while True:
-        listed = Rows.join(rows for _, rows in order)
+        added = Rows.join(rows for _, rows in order)
         left = None if options.time_limit is None else options.time_limit - (time.perf_counter() - start)
         status, interrupted = session.run(left)
         rounds += 1
@@ -327,16 +395,16 @@ def solve(
             raise SolverError("the program is unbounded without the rows of its families; give its variables bounds")
         if status is not Status.OPTIMAL:
             if status in {Status.TIME_LIMIT, Status.INTERRUPTED}:
-                # whatever multipliers the solver leaves, the bound they give holds
-                bound = better(bound, safe_bound(program, listed, session.multipliers(len(listed))))
+                # The bound holds for any dual values, so also for those of a solve that was stopped.
+                bound = better(bound, safe_bound(program, added, session.dual_values(len(added))))
                 x = session.point() if x is None else x
             break
         steps = session.iterations()
         iterations += steps
-        x, multipliers = session.point(), session.multipliers(len(listed))
+        x, dual_values = session.point(), session.dual_values(len(added))
         if x is None:
             raise SolverError("HiGHS calls the program optimal but gives no point")
-        bound = better(bound, safe_bound(program, listed, multipliers))
+        bound = better(bound, safe_bound(program, added, dual_values))
         found: list[tuple[str, Rows]] = []
         try:
             for name, family in families.items():
@@ -347,22 +415,22 @@ def solve(
             violation = max(worst.values(), default=0.0)
             if options.progress is not None:
                 seconds = time.perf_counter() - start
-                options.progress(Progress(rounds, len(listed), program.unit * bound, program.unit * violation, seconds))
+                options.progress(Progress(rounds, len(added), program.unit * bound, program.unit * violation, seconds))
             if not found:
                 break
-            if incumbent is not None and (options.gap is not None or listable):
+            if incumbent is not None and (options.gap is not None or may_be_full):
                 value = incumbent(x)
                 if options.gap is not None and relative_gap(min(bound, value), max(bound, value)) <= options.gap:
                     break
                 gaps.append(abs(bound - value))
-            if listable and patience is not None and rounds > patience and gaps[-1] > 0.9 * gaps[-1 - patience]:
+            if may_be_full and patience is not None and rounds > patience and gaps[-1] > 0.9 * gaps[-1 - patience]:
                 stalled = True
                 break
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
             break
         if rounds > 1 and steps == 0:
-            # the rows added last already held within the solver's own tolerance: nothing more to gain
+            # The constraints added last were satisfied within the solver's tolerance, so further rounds change nothing.
             break
         for name, rows in found:
             session.add(rows)
@@ -373,12 +441,12 @@ def solve(
     violation = max((block.worst for block in blocks.values()), default=0.0)
     if status is Status.FAILED or (status is Status.OPTIMAL and violation > ACCEPTED):
         status = Status.GAP
-    multipliers = np.concatenate([multipliers, np.zeros(len(listed) - len(multipliers))])
-    return LpResult(status, x, listed, multipliers, bound, basis, blocks, rounds, iterations, violation, stalled)
+    dual_values = np.concatenate([dual_values, np.zeros(len(added) - len(dual_values))])
+    return LpResult(status, x, added, dual_values, bound, basis, blocks, rounds, iterations, violation, stalled)
 
 
 def _blocks(order: list[tuple[str, Rows]], x: FloatArray | None, worst: dict[str, float]) -> dict[str, BlockReport]:
-    """Rows, binding rows and worst residual of each block at the last point."""
+    """Summarise the rows of each block at the last point."""
     reports: dict[str, BlockReport] = {}
     for name in dict.fromkeys(name for name, _ in order):
         rows = Rows.join(part for label, part in order if label == name)

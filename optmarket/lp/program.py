@@ -1,4 +1,4 @@
-"""A linear program in named blocks, some of whose rows may be too many to list and are separated on demand."""
+"""Define linear programs in named blocks, with families of lazy constraints that are added only when they are violated."""
 
 from __future__ import annotations
 
@@ -10,34 +10,40 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from optmarket.arrays import FloatArray, IntArray, NumberArray
 from optmarket.errors import ModelError
 
 if TYPE_CHECKING:
     import cvxpy
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-# float64, or objects that are Fractions: an exact program has the same shape as its float image
-NumberArray = NDArray[Any]
-
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows ``lower <= A x <= upper`` in compressed-row form.
+    """Constraints ``lower <= A x <= upper`` with the matrix A in compressed sparse row format.
 
     Attributes
     ----------
     start : array of int, shape (n + 1,)
+        Row k has the entries ``start[k]`` to ``start[k + 1] - 1`` of `index` and `value`.
     index : array of int, shape (nonzeros,)
-        Columns.
+        The column of each entry.
     value : array, shape (nonzeros,)
-        Float64, or Fractions for an exact program. A float must be its exact coefficient, correctly rounded: the
-        certificate counts on it.
+        The coefficients: float64, or Fractions for an exact program. Each float must be the correctly rounded exact coefficient,
+        because certified bounds allow for that rounding error only.
     lower, upper : array, shape (n,)
-        As `value`, or infinite.
+        Numbers as in `value`, or infinite.
+
+    Raises
+    ------
+    ModelError
+        If the lengths of the arrays do not match.
+
+    Examples
+    --------
+    >>> rows = Rows.dense(np.array([[0, 1]]), np.array([[1.0, 2.0]]), -np.inf, 3.0)
+    >>> len(rows), rows.violation(np.array([1.0, 2.0])).tolist()
+    (1, [2.0])
     """
 
     start: IntArray
@@ -57,15 +63,19 @@ class Rows:
         return len(self.start) - 1
 
     @classmethod
-    def dense(cls, index: IntArray, value: NumberArray, lower: NumberArray | float, upper: NumberArray | float) -> Self:
-        """Rows of equal width, zeros dropped.
+    def dense(
+        cls, index: IntArray, value: NumberArray, lower: NumberArray | float | Fraction, upper: NumberArray | float | Fraction
+    ) -> Self:
+        """Make rows with the same number of entries each; zero coefficients are left out.
 
         Parameters
         ----------
         index : array of int, shape (n, width)
-            Columns, distinct within a row.
+            The columns, distinct within a row.
         value : array, shape (n, width)
+            The coefficients.
         lower, upper : array of shape (n,), or one number
+            The bounds; one number applies to all rows.
         """
         n = len(index)
         keep = value != 0
@@ -82,7 +92,7 @@ class Rows:
 
     @classmethod
     def join(cls, parts: Iterable[Rows]) -> Rows:
-        """All rows of several batches, in order."""
+        """Concatenate several batches of rows."""
         parts = [part for part in parts if len(part)]
         if len(parts) == 1:
             return parts[0]
@@ -101,26 +111,26 @@ class Rows:
         )
 
     def owner(self) -> IntArray:
-        """The row of each non-zero, shape (nonzeros,)."""
+        """The number of the row that each entry belongs to, shape (nonzeros,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.start))
 
     def activity(self, x: NumberArray) -> NumberArray:
-        """A x, shape (n,)."""
+        """The product A x, shape (n,)."""
         total: NumberArray = np.zeros(len(self), dtype=np.result_type(self.value, x))
         owner, value, at = self.owner(), self.value, x[self.index]
-        if total.dtype == object:  # where each product is dear, and most are 0
-            live = (at != 0).astype(bool)
-            owner, value, at = owner[live], value[live], at[live]
+        if total.dtype == object:  # products of Fractions are slow, and most of them are 0
+            nonzero = (at != 0).astype(bool)
+            owner, value, at = owner[nonzero], value[nonzero], at[nonzero]
         np.add.at(total, owner, value * at)
         return total
 
     def violation(self, x: NumberArray) -> NumberArray:
-        """By how much each row fails at x, at least 0, shape (n,)."""
+        """The violation of each row at x, at least 0, shape (n,)."""
         activity = self.activity(x)
         return np.asarray(np.maximum(np.maximum(self.lower - activity, activity - self.upper), 0))
 
     def take(self, rows: IntArray) -> Rows:
-        """The rows of these numbers."""
+        """Select the rows with these numbers, in this order."""
         lengths = np.diff(self.start)[rows]
         start = np.concatenate([[0], np.cumsum(lengths)])
         at = np.repeat(self.start[:-1][rows] - start[:-1], lengths) + np.arange(start[-1])
@@ -128,35 +138,59 @@ class Rows:
 
 
 class RowFamily(Protocol):
-    """Rows too many to list: found when they are violated, or listed in full with variables of their own.
+    """A family of lazy constraints, which are generated when they are violated or added in full with auxiliary variables.
 
-    Both ways give the same optimum. Every row the family hands out holds for every feasible point of the program.
+    Both formulations have the same optimum. Every row that the family generates must hold for every feasible point.
     """
 
-    def seed(self) -> Rows:
-        """Rows worth having before the first solve."""
+    def initial_cuts(self) -> Rows:
+        """The initial cuts, which the program has before the first solve."""
 
     def separate(self, x: NumberArray, tolerance: float) -> tuple[Rows, Any]:
-        """The most violated rows at x, those violated by more than `tolerance`, and the largest violation (at least 0)."""
+        """Find the most violated rows at a point.
+
+        Parameters
+        ----------
+        x : array, shape (columns,)
+        tolerance : float
+            Rows that are violated by less are left out.
+
+        Returns
+        -------
+        rows : Rows
+            Rows violated by more than the tolerance; none if no row of the family is.
+        largest : number
+            The largest violation in the family, at least 0.
+        """
 
     def size(self) -> tuple[int, int, int]:
-        """Rows, columns and non-zeros that `list_all` adds."""
+        """The number of rows, columns and non-zeros that `add_all` adds."""
 
-    def list_all(self, program: LinearProgram) -> None:
-        """Add the whole family to a program, with auxiliary variables where that is shorter."""
+    def add_all(self, program: LinearProgram) -> None:
+        """Add the whole family to a program, with auxiliary variables where that takes fewer rows."""
 
 
 class LinearProgram:
-    """Maximise or minimise ``objective x + offset`` subject to boxed variables, rows, and families of rows.
+    """A linear program: maximise or minimise ``objective x + offset`` subject to bounds, rows and families of lazy constraints.
 
-    Build it block by block; blocks have names, so that a certificate can speak of them.
+    The program is built in blocks of variables and rows. Each block has a name, by which certificates refer to it.
 
     Parameters
     ----------
     sense : {"max", "min"}
     offset : float
+        A constant that is added to the objective.
     unit : float
-        What one unit of the objective is in the market's units, for programs that leave this one: markets scale their payoffs.
+        The value of one unit of the objective in the market's payoff units. Markets scale their payoffs; exported programs are
+        scaled back.
+
+    Examples
+    --------
+    >>> program = LinearProgram("max")
+    >>> x = program.add_variables("x", (2,), upper=1.0, objective=1.0)
+    >>> program.add_rows("budget", Rows.dense(x[None], np.array([[1.0, 2.0]]), -np.inf, 2.0))
+    >>> program.size()
+    (1, 2, 2)
     """
 
     def __init__(self, sense: Literal["max", "min"] = "max", offset: float = 0.0, unit: float = 1.0) -> None:
@@ -176,21 +210,29 @@ class LinearProgram:
         name: str,
         shape: Sequence[int],
         *,
-        lower: NumberArray | float = 0.0,
-        upper: NumberArray | float = np.inf,
-        objective: NumberArray | float = 0.0,
+        lower: NumberArray | float | Fraction = 0.0,
+        upper: NumberArray | float | Fraction = np.inf,
+        objective: NumberArray | float | Fraction = 0.0,
     ) -> IntArray:
         """Add a block of variables.
+
+        Parameters
+        ----------
+        name : str
+            The name of the block, not used before.
+        shape : sequence of int
+        lower, upper, objective : array of shape `shape`, or one number
+            The bounds and the objective coefficients.
 
         Returns
         -------
         array of int, shape `shape`
-            Their columns.
+            The columns of the variables.
 
         Raises
         ------
         ModelError
-            If the name is taken, or a bound or objective does not fit the shape.
+            If the name is taken, or an array has another shape.
         """
         if name in self.variables:
             raise ModelError(f"the program has variables {name!r} already; each block needs its own name")
@@ -210,10 +252,16 @@ class LinearProgram:
     def add_rows(self, name: str, rows: Rows) -> None:
         """Add a named block of rows.
 
+        Parameters
+        ----------
+        name : str
+            The name of the block, not used before.
+        rows : Rows
+
         Raises
         ------
         ModelError
-            If the name is taken or a row names a column there is not.
+            If the name is taken, or a row refers to a column that the program does not have.
         """
         self._check_name(name)
         if len(rows.index) and not (rows.index.min() >= 0 and rows.index.max() < self.columns):
@@ -222,7 +270,19 @@ class LinearProgram:
         self.rows[name] = rows
 
     def add_family(self, name: str, family: RowFamily) -> None:
-        """Add a family of rows to be separated on demand, or listed by `listed`."""
+        """Add a named family of lazy constraints.
+
+        Parameters
+        ----------
+        name : str
+            The name of the block, not used before.
+        family : RowFamily
+
+        Raises
+        ------
+        ModelError
+            If the name is taken.
+        """
         self._check_name(name)
         self.families[name] = family
 
@@ -242,7 +302,7 @@ class LinearProgram:
 
     @property
     def objective(self) -> NumberArray:
-        """Objective of all variables, shape (columns,)."""
+        """Objective coefficients of all variables, shape (columns,)."""
         return self._joined(self._objective)
 
     @staticmethod
@@ -253,40 +313,61 @@ class LinearProgram:
             return np.concatenate(parts)
         return parts[0] if parts else np.zeros(0)
 
-    def size(self, *, listed: bool = False) -> tuple[int, int, int]:
-        """Rows, columns and non-zeros; with `listed`, those of the program with its families in full."""
+    def size(self, *, full: bool = False) -> tuple[int, int, int]:
+        """Count the rows, columns and non-zeros.
+
+        Parameters
+        ----------
+        full : bool
+            Whether to count those of the full linear program, with all rows of every family.
+
+        Returns
+        -------
+        rows, columns, nonzeros : int
+        """
         own = (sum(map(len, self.rows.values())), self.columns, sum(len(rows.index) for rows in self.rows.values()))
-        extra = [family.size() for family in self.families.values()] if listed else []
+        extra = [family.size() for family in self.families.values()] if full else []
         rows, columns, nonzeros = (sum(parts) for parts in zip(own, *extra, strict=True))
         return rows, columns, nonzeros
 
-    def listed(self) -> LinearProgram:
-        """The same program with every family listed in full.
+    def full(self) -> LinearProgram:
+        """Make the full linear program, in which every family of lazy constraints is listed.
+
+        Returns
+        -------
+        LinearProgram
+            A program without families; the columns of this program come first.
 
         Raises
         ------
         ModelError
-            If it would not fit in memory.
+            If the full program would not fit in memory.
         """
-        check_memory(*self.size(listed=True), "the program with every row listed")
+        check_memory(*self.size(full=True), "the full linear program")
         program = LinearProgram(self.sense, self.offset, self.unit)
         program.columns, program.variables, program.rows = self.columns, dict(self.variables), dict(self.rows)
         program._lower, program._upper, program._objective = [self.lower], [self.upper], [self.objective]
         for family in self.families.values():
-            family.list_all(program)
+            family.add_all(program)
         return program
 
     def to_cvxpy(self) -> cvxpy.Problem:
-        """The listed program as a cvxpy problem in one vector of variables, its objective in the market's units.
+        """Convert the full linear program to a cvxpy problem in one vector of variables.
+
+        Returns
+        -------
+        cvxpy.Problem
+            Its objective is in the market's payoff units.
 
         Raises
         ------
         ModelError
-            If the listed program does not fit in memory.
+            If the full program would not fit in memory.
         """
-        import cvxpy  # slow to import, and most solves do without
+        import cvxpy  # imported here because it is slow to import and seldom needed
+        from scipy.sparse import csr_array
 
-        program = self.listed()
+        program = self.full()
         rows = Rows.join(program.rows.values())
         lower, upper, row_lower, row_upper, objective, value = (
             np.asarray(given, dtype=np.float64)
@@ -308,24 +389,41 @@ class LinearProgram:
 
 
 def _fractions(values: FloatArray) -> NumberArray:
-    """The floats as Fractions, infinities left as they are: one float among Fractions would make floats of all."""
+    """Convert finite floats to Fractions, because numpy turns a whole array into floats if it mixes the two."""
     return np.array([Fraction(v) if math.isfinite(v) else v for v in values.tolist()], dtype=object)
 
 
 def memory_limit() -> int:
-    """Bytes a program may take: half of the machine's memory."""
+    """The number of bytes that a program may take: half of the machine's memory.
+
+    Examples
+    --------
+    >>> memory_limit() > 0
+    True
+    """
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def check_memory(rows: int, columns: int, nonzeros: int, what: str) -> None:
-    """Refuse a program too large for memory before it is built.
+    """Check that a program fits in memory, before it is built.
+
+    Parameters
+    ----------
+    rows, columns, nonzeros : int
+        The size of the program.
+    what : str
+        The program's name in the message.
 
     Raises
     ------
     ModelError
-        With rows, columns and the limit.
+        If it does not fit; the error names its size and the limit.
+
+    Examples
+    --------
+    >>> check_memory(10, 10, 100, "the program")
     """
-    # index and value here and in the solver, its factors, and the bounds: measured at about 60 bytes a non-zero
+    # The matrix here and in the solver, its factorization and the bounds take about 60 bytes for each non-zero (measured).
     need = 60 * nonzeros + 100 * (rows + columns)
     limit = memory_limit()
     if need > limit:

@@ -1,4 +1,4 @@
-"""Which of all pairs of types get a row: the worst few of each buyer, and the worst of each item."""
+"""Select the incentive constraints to add in a round of constraint generation: the most violated pairs of types."""
 
 from __future__ import annotations
 
@@ -7,35 +7,75 @@ from typing import Any
 
 import numpy as np
 
-from optmarket.lp.program import IntArray, NumberArray
+from optmarket.arrays import FloatArray, IntArray, NumberArray
 
 ROWS_PER_TYPE = 3
 BLOCK_BYTES = 2**26
 
 
+def neighbouring_types(location: FloatArray, most: int) -> tuple[IntArray, IntArray]:
+    """Pair each type with its nearest types: the incentive constraints between them are good initial cuts.
+
+    Parameters
+    ----------
+    location : array, shape (T, n)
+        A point for each type.
+    most : int
+        The number of neighbours of a type; all other types if there are fewer.
+
+    Returns
+    -------
+    buyer, item : array of int, shape (pairs,)
+        A type and one of its neighbours.
+
+    Examples
+    --------
+    >>> buyer, item = neighbouring_types(np.array([[0.0], [1.0], [3.0]]), 1)
+    >>> buyer.tolist(), item.tolist()
+    ([0, 1, 2], [1, 0, 1])
+    """
+    from scipy.spatial import cKDTree
+
+    types = len(location)
+    near = min(most, types - 1)
+    _, nearest = cKDTree(location).query(location, near + 1)
+    buyer, item = np.repeat(np.arange(types), near + 1), nearest.ravel()
+    return buyer[buyer != item], item[buyer != item]
+
+
 def worst_pairs(
     types: int, failure: Callable[[slice], NumberArray], bytes_a_buyer: int, tolerance: float
 ) -> tuple[IntArray, IntArray, Any]:
-    """Pairs (buyer, item) whose rows fail by more than a tolerance.
+    """Select pairs (buyer type, item) whose incentive constraints are violated by more than a tolerance.
 
-    Without the worst of each item all buyers may complain of the same few items, and the rest be mended one by one.
+    For each buyer type the most violated constraints are selected, and also for each item the most violated one. With the former
+    alone, the constraints of all types often concern the same few items, and many more rounds are needed.
 
     Parameters
     ----------
     types : int
-        Buyers, and items: each type has its own.
+        The number T of buyer types. There are as many items: one is intended for each type.
     failure : callable
-        From a slice of buyers to by how much each envies each item, shape (buyers, types); its own is not counted.
+        Maps a slice of types to the gain of each from each item, shape (types in the slice, T). The entry for a type's own item
+        is ignored. The array is modified.
     bytes_a_buyer : int
-        What `failure` needs for one buyer: buyers come in blocks that bound the memory.
+        The memory that `failure` needs for one type. Types are processed in blocks so that memory is bounded.
     tolerance : float
+        Constraints violated by at most this are left out.
 
     Returns
     -------
     buyer, item : array of int, shape (rows,)
-        The `ROWS_PER_TYPE` worst of each buyer and the worst of each item, if they fail.
+        The `ROWS_PER_TYPE` most violated pairs of each type and the most violated pair of each item.
     largest : number
-        The largest failure of all pairs, at least 0.
+        The largest violation over all pairs, at least 0.
+
+    Examples
+    --------
+    >>> gain = np.array([[0.0, 2.0], [-1.0, 0.0]])
+    >>> buyer, item, largest = worst_pairs(2, lambda block: gain[block].copy(), 16, 1e-9)
+    >>> buyer.tolist(), item.tolist(), float(largest)
+    ([0], [1], 2.0)
     """
     step = max(1, BLOCK_BYTES // bytes_a_buyer)
     found: list[IntArray] = []

@@ -1,1 +1,1 @@
-"""What a market is to the engine, and what markets share."""
+"""Define the interface between markets and the engine, and the building blocks that markets share."""

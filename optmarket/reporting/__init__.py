@@ -1,1 +1,1 @@
-"""Solutions for people: pages, tables, digits, and the streams they go to."""
+"""Report solutions: console reports, tables, number formats, and output to the terminal."""

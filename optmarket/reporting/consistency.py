@@ -1,35 +1,39 @@
-"""A saved solution held against itself: what it says that cannot all be true, as far as the file alone tells."""
+"""Check a saved solution for contradictions between the numbers in its file."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from optmarket.api import decide
-from optmarket.solution import AUDIT_TOLERANCE, DEFAULT_GAP, Answer, Solution, Status
+from optmarket.certificates import Optimality
+from optmarket.options import Status
+from optmarket.solution import Solution, decide
+from optmarket.tolerances import AUDIT, TARGET_GAP
 
 UNCHECKED = (
     "neither solved nor audited again: whether mechanism and tables are the instance's, earn this and hold, and whether the "
     "bounds do, takes the instance: `optmarket audit INSTANCE FILE`, `optmarket solve INSTANCE`"
 )
-APART = 1e-5  # how far numbers may differ that a solution states twice, relative to the larger, or to the payoff scale
+APART = 1e-5  # relative tolerance for numbers that a solution states twice
 
 
 def held_against_itself(found: Solution) -> tuple[Solution, tuple[str, ...]]:
-    """Decide the claims of a solution read from a file anew, and look for contradictions.
+    """Decide the claims of a saved solution again, and look for contradictions between its numbers.
+
+    The mechanism is not checked, because that requires the instance.
 
     Parameters
     ----------
     found : Solution
+        A solution that was read from a file.
 
     Returns
     -------
     found : Solution
-        With its claims as the numbers beside them decide them.
+        The solution, with its claims decided by the numbers in the file.
     contradictions : tuple of str
-        In words; none if nothing speaks against the solution. Its mechanism is not looked at, which takes the instance.
+        The contradictions in words; empty if there are none.
     """
-    answer = Answer(found.status, found.mechanism, found.quantities, found.certificate, found.exact)
-    claims = tuple(decide(replace(claim, true=None, error=None, met=None), answer, found.objective) for claim in found.claims)
+    claims = tuple(decide(replace(claim, true=None, error=None, met=None), found, found.objective) for claim in found.claims)
     wrong = list(found.contradictions)
     stated = found.quantities[found.objective]
     if _apart(found, stated, found.value):
@@ -39,11 +43,13 @@ def held_against_itself(found: Solution) -> tuple[Solution, tuple[str, ...]]:
     for name, audited in found.audit.quantities.items():
         if name != found.objective and name in found.quantities and _apart(found, audited, found.quantities[name]):
             wrong.append(f"{name} is {found.quantities[name]:.9g}, and {audited:.9g} by its audit")
-    for name, relative in found.audit.relative.items():  # nobody has more at stake than the payoff scale
-        if (violation := found.audit.violations.get(name, 0.0)) > (relative + AUDIT_TOLERANCE) * found.audit.unit:
+    for name, relative in found.audit.relative.items():  # the payoffs at stake for a type are at most the payoff scale
+        if (violation := found.audit.violations.get(name, 0.0)) > (relative + AUDIT) * found.audit.unit:
             wrong.append(f"its audit finds a violation of {violation:.3g}, and calls it {relative:.3g} of what is at stake")
     if found.status is Status.OPTIMAL:
         wrong += _not_optimal(found)
+    if found.status is Status.EQUILIBRIUM and not found.proved:
+        wrong.append("it is called an equilibrium, and its certificate does not show that it is one")
     wrong += _accounts(found)
     for before, after in zip(found.claims, claims, strict=True):
         if before.true is not None and after.true is not None and _apart(found, before.true, after.true):
@@ -58,7 +64,7 @@ def held_against_itself(found: Solution) -> tuple[Solution, tuple[str, ...]]:
 
 
 def _accounts(found: Solution) -> list[str]:
-    """Shares of what there is that exceed it, in markets that report the first best."""
+    """Quantities that exceed the first best, in markets that report it."""
     known = {**found.quantities, found.objective: found.value}
     return [
         f"{less} is {known[less]:.9g}, above {more}, {known[more]:.9g}"
@@ -68,12 +74,13 @@ def _accounts(found: Solution) -> list[str]:
 
 
 def _not_optimal(found: Solution) -> list[str]:
-    asked = found.run.get("asked")
-    gap = asked.get("gap") if isinstance(asked, dict) else None
-    wanted = max(DEFAULT_GAP, float(gap) if isinstance(gap, (int, float)) else 0.0)
+    gap = (found.run.requested or {}).get("gap")
+    target = max(TARGET_GAP, float(gap) if isinstance(gap, (int, float)) else 0.0)
     wrong = []
-    if not found.certificate.gap <= wanted:
-        wrong.append(f"it is called optimal, and its bounds are {found.certificate.gap:.2g} apart; {wanted:g} was asked for")
+    if not isinstance(found.certificate, Optimality):
+        wrong.append("it is called optimal, and its certificate is that of an equilibrium")
+    elif not found.certificate.gap <= target:
+        wrong.append(f"it is called optimal, and its bounds are {found.certificate.gap:.2g} apart; {target:g} was asked for")
     if not found.audit.good:
         wrong.append("it is called optimal, and its audit finds violations above the tolerance")
     return wrong

@@ -1,63 +1,64 @@
-"""Solutions, audits and instances as a person reads them: rich renderables, from the data alone."""
+"""Format solutions, audits, instances and markets as reports for the console, using the package rich."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from numbers import Integral, Real
-from typing import Any
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from optmarket.certificates import Audit, Claim, Equilibrium
 from optmarket.instances.instance import Instance, canonical
+from optmarket.modeling import registry
+from optmarket.options import Status
 from optmarket.rationals import exact
 from optmarket.reporting.consistency import UNCHECKED
-from optmarket.solution import DEFAULT_GAP, Audit, Claim, Solution, Status
+from optmarket.reporting.digits import STABLE, bound, number
+from optmarket.solution import Solution
+from optmarket.solution_file import SolverReport
 from optmarket.text import visible
 
-DIGITS = 6
-VALUE_DIGITS = 9
-NOISE = 1e-12  # numbers of a solution below this, in payoff units if these are smaller than 1, read 0
-FIRST_ROWS = 40
-LATER_ROWS = 12
-MOST_BLOCKS = 4  # parts into which a table too wide for the page is cut
-WIDEST_HEAD = 100
-WIDEST_TEXT = 36
-LONGEST_EXACT = 30  # characters of a fraction
+if TYPE_CHECKING:
+    import pandas as pd
 
-_GAINS = {
-    "misreport": "misreporting",
-    "disobey": "disobeying",
-    "both": "both",
-    "individual-rationality": "walking away",
-}
+NOISE = 1e-12  # smaller numbers are shown as 0; relative to the payoff scale if that is below 1
+FIRST_ROWS = 40  # rows shown of the first table
+LATER_ROWS = 12  # rows shown of further tables
+MOST_BLOCKS = 4  # the largest number of parts into which a wide table is split
+WIDEST_HEAD = 100  # characters of the line with the title
+WIDEST_TEXT = 36  # characters of a column of text
+LONGEST_EXACT = 30  # characters of a fraction
 
 
 # What commands print ---------------------------------------------------------------------------------------------------
 
 
 def solution(found: Solution, width: int, saved: Sequence[str] | None = None) -> Group:
-    """A solution: what it is worth, its tables, the claims about it, its audit, and how it was found.
+    """Format a solution: its value and status, its tables, the claims, the audit, and the solver report.
 
     Parameters
     ----------
     found : Solution
     width : int
-        Of the page, in characters; numbers are never cut to fit it.
+        The width of the console in characters. Numbers are never truncated.
     saved : sequence of str, optional
-        Of a solution read from a file: in what it contradicts itself, if it does.
+        For a solution that was read from a file, its contradictions (there may be none).
     """
     status = "contradicts itself" if saved else _status(found)
+    named = _words_of(found.model)
     parts: list[RenderableType] = [_head(found.title, status, width), _quantities(found)]
     for place, (name, table) in enumerate(found.tables.items()):
-        parts += [Text(), *_table(name, table, FIRST_ROWS if place == 0 else LATER_ROWS, width, _noise(found.audit))]
+        limit = FIRST_ROWS if place == 0 else LATER_ROWS
+        parts += [Text(), *_table(name, table, limit, width, _noise(found.audit), named.empty.get(name, "none"))]
     if found.claims:
         claims = _grid(4)
         for claim in found.claims:
@@ -77,35 +78,50 @@ def solution(found: Solution, width: int, saved: Sequence[str] | None = None) ->
     return Group(*parts)
 
 
-def audit(title: str, found: Audit, width: int) -> Group:
-    """An audit: the mechanism's quantities, its violations, and in words whether it holds."""
+def audit(case: Instance, found: Audit, width: int) -> Group:
+    """Format an audit: the mechanism's quantities, its violations, and the verdict.
+
+    Parameters
+    ----------
+    case : Instance
+    found : Audit
+    width : int
+        The width of the console in characters.
+    """
     numbers = _grid()
     for name, value in found.quantities.items():
         numbers.add_row(plain(name), number(value, zero=_noise(found)))
     for position, (name, value) in enumerate(found.violations.items()):
         numbers.add_row("" if position else "violations", plain(f"{name.replace('-', ' ')} {_gain(value, zero=_noise(found))}"))
     notes = [plain(f"note: {note}") for note in found.notes]
-    return Group(_head(title, "", width), numbers, verdict(found), *notes)
+    return Group(_head(case.title, "", width), numbers, verdict(case.model, found), *notes)
 
 
 def _gain(value: float, zero: float = 0.0) -> str:
-    """A violation, which may grow without bound where types have no end."""
+    """Format a violation, which may be infinite if the support of types is unbounded."""
     return "without bound" if math.isinf(value) else number(value, 3, zero=zero)
 
 
-def verdict(found: Audit) -> Text:
-    """In words, whether a mechanism holds."""
+def verdict(model: str, found: Audit) -> Text:
+    """State in words whether an audited mechanism satisfies its constraints.
+
+    Parameters
+    ----------
+    model : str
+        The name of the market.
+    found : Audit
+    """
+    named = _words_of(model).deviations
     if not found.violations:
         return Text("holds: buyers choose for themselves, ties for the seller, so that nothing can be violated")
     if found.good:
-        words = [_GAINS.get(name) for name in found.violations]
-        if None in words:
+        if not found.violations.keys() <= named.keys():
             return Text(f"holds: no violation exceeds the tolerance of {found.tolerance}", style="green")
-        return Text(f"holds: no type gains by {_listed(str(word) for word in words)}", style="green")
+        return Text(f"holds: no type gains by {_listed(named[name] for name in found.violations)}", style="green")
     gains, others = [], []
     for name, value in found.violations.items():
-        if found.exceeds(name) and name in _GAINS:
-            gains.append(f"{_gain(value)} by {_GAINS[name]}{' at once' if name == 'both' else ''}")
+        if found.exceeds(name) and name in named:
+            gains.append(f"{_gain(value)} by {named[name]}")
         elif found.exceeds(name):
             others.append(f"{name.replace('-', ' ')} {_gain(value)}")
     said = ", ".join([f"a type gains {gains[0]}", *gains[1:], *others] if gains else others)
@@ -113,13 +129,54 @@ def verdict(found: Audit) -> Text:
 
 
 def outcome(claim: Claim, found: Solution) -> str:
-    """In words, how a claim compares with a solution; NOT MET where that is a failure of the solve."""
-    best = "the optimum" if claim.quantity == found.objective and _proved(found) else ""
+    """State in words how a claim compares with a solution, with NOT MET in front if the claim is binding and fails.
+
+    Parameters
+    ----------
+    claim : Claim
+        A claim that was decided.
+    found : Solution
+    """
+    best = ""
+    if claim.quantity == found.objective and found.proved:
+        best = "the optimum" if found.status is Status.OPTIMAL else "the equilibrium"
     return ("NOT MET: " if claim.binding and claim.met is False else "") + _standing(claim, best)
 
 
+def market(spec: registry.ModelSpec[Any, Any, Any], width: int) -> Group:
+    """Format a market: its methods, its quantities with units, and the kinds of files from which instances can be made.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    width : int
+        The width of the console in characters.
+    """
+    parts: list[RenderableType] = [_head(spec.title, "", width)]
+    facts = _grid()
+    facts.add_row("market", plain(spec.name))
+    facts.add_row("source", plain(spec.source))
+    parts.append(facts)
+    methods = [(name, what) for name, what in spec.methods.items()]
+    quantities = [(name, quantity.unit, quantity.label) for name, quantity in spec.quantities.items()]
+    parts += [Text(), Text("methods", style="bold"), _indented(listing(methods))]
+    parts += [Text(), Text("quantities", style="bold"), _indented(listing(quantities))]
+    if spec.sources:
+        sources = [(f"--from {name}", source.files) for name, source in spec.sources.items()]
+        sources += [(f"--set {name}=...", what) for source in spec.sources.values() for name, what in source.options.items()]
+        parts += [Text(), Text("instances from files", style="bold"), _indented(listing(sources))]
+    return Group(*parts)
+
+
 def instance(case: Instance, width: int) -> Group:
-    """An instance: what it is, its numbers in short, and what is known of it."""
+    """Format an instance: its description, its parameters in short, and its known answers.
+
+    Parameters
+    ----------
+    case : Instance
+    width : int
+        The width of the console in characters.
+    """
     facts = _grid()
     for name, text in (("market", case.model), ("source", case.source), ("slug", case.slug), ("sha256", case.sha256)):
         facts.add_row(name, plain(text))
@@ -139,12 +196,18 @@ def instance(case: Instance, width: int) -> Group:
 
 
 def listing(rows: Iterable[tuple[str, ...]]) -> Table:
-    """Rows of text in columns, the last one wrapped where the page ends."""
+    """Format rows of text in columns; the last column is wrapped to the width of the console.
+
+    Parameters
+    ----------
+    rows : iterable of tuple of str
+        Rows of equal length.
+    """
     table: Table | None = None
     for row in rows:
         if table is None:
             table = _grid(len(row))
-            table.columns[0].no_wrap = True  # a name or path, to be copied
+            table.columns[0].no_wrap = True  # a name or path, which users may want to copy
         table.add_row(*map(plain, row))
     return table or _grid()
 
@@ -153,30 +216,24 @@ def listing(rows: Iterable[tuple[str, ...]]) -> Table:
 
 
 def plain(text: str) -> Text:
-    """Text as it is: no markup read in it, and what would steer a terminal or break the line written out."""
+    """Format text literally: markup is not interpreted, and control characters and line breaks are escaped.
+
+    Examples
+    --------
+    >>> plain("[bold]two\\nlines").plain
+    '[bold]two\\\\nlines'
+    """
     return Text(visible(text), overflow="fold")
 
 
-def number(value: Real | float, digits: int = DIGITS, *, zero: float = 0.0) -> str:
-    """A number to so many significant digits; whole ones in full, and 0 for what is no larger than ``zero``."""
-    if isinstance(value, Integral):
-        return str(int(value))
-    real = float(value)
-    if abs(real) <= zero:
-        return "0"
-    if real.is_integer() and abs(real) < 1e15:
-        return str(int(real))
-    return f"{real:.{digits}g}"
-
-
 def parameters(case: Instance) -> dict[str, Any]:
-    """An instance's parameters as JSON has them: every number exact, defaults written out."""
+    """The parameters of an instance as JSON objects, with exact numbers and with defaults written out."""
     content: dict[str, Any] = json.loads(canonical(case.model, case.params))["params"]
     return content
 
 
 def outline(case: Instance) -> str:
-    """An instance's parameters in a few words: how long the lists are, and what the others say."""
+    """Summarise the parameters of an instance in one line: the lengths of lists, and the values of other parameters."""
     words = []
     for key, value in parameters(case).items():
         if isinstance(value, list):
@@ -228,16 +285,29 @@ def _head(title: str, status: str, width: int) -> Table:
 
 
 def _status(found: Solution) -> str:
-    if found.status is not Status.OPTIMAL:
+    if not found.status.is_solved:
         return str(found.status)
-    best = "optimal for the grid" if found.instance.get("grid") else "optimal"
+    best = f"{found.status} for the grid" if found.instance.grid else str(found.status)
     if found.exact is not None:
         return f"{best}, proved exactly"
-    return f"{best}, proved" if _proved(found) else f"stopped at a gap of {number(found.certificate.gap, 2)}"
+    if found.proved:
+        return f"{best}, proved"
+    if isinstance(found.certificate, Equilibrium):
+        return f"a player gains {number(found.certificate.deviation_gain, 2)} by a deviation"
+    return f"stopped at a gap of {number(found.certificate.gap, 2)}"
 
 
-def _proved(found: Solution) -> bool:
-    return found.status is Status.OPTIMAL and found.certificate.gap <= DEFAULT_GAP
+def _words_of(model: str) -> registry.ModelSpec[Any, Any, Any] | _NoWords:
+    """The market's texts on deviations and empty tables; none if the market is not installed."""
+    return registry.get(model) if model in registry.names() else _NoWords()
+
+
+@dataclass(frozen=True)
+class _NoWords:
+    """The texts of a market that is not installed: none."""
+
+    deviations: Mapping[str, str] = field(default_factory=dict)
+    empty: Mapping[str, str] = field(default_factory=dict)
 
 
 def _noise(found: Audit) -> float:
@@ -247,9 +317,7 @@ def _noise(found: Audit) -> float:
 def _quantities(found: Solution) -> Table:
     table = _grid(3)
     table.columns[0].no_wrap = True
-    table.add_row(
-        Text(visible(found.objective), style="bold"), Text(number(found.value, VALUE_DIGITS), style="bold"), _interval(found)
-    )
+    table.add_row(Text(visible(found.objective), style="bold"), Text(number(found.value, STABLE), style="bold"), _interval(found))
     for name, value in found.quantities.items():
         if name != found.objective:
             table.add_row(plain(name), number(value, zero=_noise(found.audit)), "")
@@ -260,21 +328,18 @@ def _interval(found: Solution) -> str:
     if found.exact is not None:
         fraction = str(found.exact)
         short = fraction if len(fraction) <= LONGEST_EXACT else f"a fraction of {len(fraction)} characters (--json has it)"
-        return f"= {short}, ties going to the seller"
-    lower, upper = found.certificate.lower, found.certificate.upper
-    text = f"between {_rounded(lower, ROUND_FLOOR)} and {_rounded(upper, ROUND_CEILING)}"
-    if _proved(found) or not 0 <= lower < upper:
+        return f"= {short}" + (", ties going to the seller" if found.status is Status.OPTIMAL else "")
+    if isinstance(found.certificate, Equilibrium):
+        return f"nobody gains more than {number(found.certificate.deviation_gain, 3)} by a deviation"
+    lower, upper = found.bounds
+    text = f"between {bound(lower, ROUND_FLOOR)} and {bound(upper, ROUND_CEILING)}"
+    if found.proved or not 0 <= lower < upper:
         return text
-    return f"{text}: at least {_rounded(100 * lower / upper, ROUND_FLOOR, 3)} % of the optimum"
-
-
-def _rounded(value: float, rounding: str, digits: int = VALUE_DIGITS) -> str:
-    """A bound, rounded away from the value so that it stays one."""
-    return number(float(Context(prec=digits, rounding=rounding).create_decimal(Decimal(value))), digits)
+    return f"{text}: at least {bound(100 * lower / upper, ROUND_FLOOR, 3)} % of the optimum"
 
 
 def _stated(value: str) -> str:
-    """A claimed value as written, a fraction with its decimals beside it."""
+    """Format a claimed value as written, and add the decimals of a fraction."""
     if "/" not in value:
         return value
     decimals = number(float(exact(value)))
@@ -288,7 +353,7 @@ def _add_claim(table: Table, claim: Claim, found: Solution) -> None:
 
 
 def _standing(claim: Claim, best: str) -> str:
-    """How a claim compares with the solution, in words; ``best`` is what to call the true value, if it has a name."""
+    """State in words how a claim compares with the solution; ``best`` is the name of the true value, or empty."""
     if claim.true is None or claim.error is None:
         return "undecided, as the market reports no such quantity"
     if claim.met is None:
@@ -332,28 +397,30 @@ def _audit_line(found: Solution) -> Text:
     return line
 
 
-def _run(run: Mapping[str, Any]) -> str:
+def _run(run: SolverReport) -> str:
     words = []
-    if "seconds" in run:
-        words.append(f"{run['seconds']:.2f} s")
-    if run.get("method"):
-        words.append(f"method {run['method']}")
-    if "rounds" in run:
-        words.append(f"{run['rounds']:,} round{'' if run['rounds'] == 1 else 's'}")
-    size = [f"{run[key]:,} {key}" for key in ("rows", "columns") if key in run]
+    if run.seconds is not None:
+        words.append(f"{run.seconds:.2f} s")
+    if run.method:
+        words.append(f"method {run.method}")
+    if run.rounds is not None:
+        words.append(f"{run.rounds:,} round{'' if run.rounds == 1 else 's'}")
+    size = [f"{count:,} {name}" for name, count in (("rows", run.rows), ("columns", run.columns)) if count is not None]
     return ", ".join([*words, " x ".join(size)] if size else words)
 
 
 # Tables ----------------------------------------------------------------------------------------------------------------
 
 
-def _table(name: str, table: pd.DataFrame, limit: int, width: int, zero: float) -> list[RenderableType]:
+def _table(name: str, table: pd.DataFrame, limit: int, width: int, zero: float, empty: str) -> list[RenderableType]:
+    from pandas.api.types import is_numeric_dtype  # imported here because pandas is slow to import
+
     heading = Text(visible(name), style="bold")
     if table.empty:
-        return [heading, Text("  nothing is sold" if name == "menu" else "  none")]
+        return [heading, Text(f"  {empty}")]
     shown = table.head(limit)
     cells = [[_cell(value, zero) for value in shown.iloc[:, place]] for place in range(shown.shape[1])]
-    numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes]
+    numeric = [is_numeric_dtype(dtype) for dtype in table.dtypes]
     blank = _repeats(cells)
     heads = [plain(str(column)) for column in table.columns]
     text_width = max(8, min(WIDEST_TEXT, width // 3))
@@ -397,7 +464,7 @@ def _cell(value: Any, zero: float) -> str:
 
 
 def _repeats(cells: list[list[str]]) -> list[int]:
-    """For each row, how many of its leading cells say what the row above says; a row is never blank."""
+    """For each row, the number of leading cells that repeat the row above and are left blank; never all cells of a row."""
     counts = [0]
     for row in range(1, len(cells[0])):
         same = (place for place, column in enumerate(cells[:-1]) if column[row] != column[row - 1])
@@ -406,14 +473,14 @@ def _repeats(cells: list[list[str]]) -> list[int]:
 
 
 def _keys(table: pd.DataFrame, numeric: list[bool]) -> list[int]:
-    """The columns that tell rows apart: the first, and where it repeats the last column of text too."""
+    """The columns that identify rows: the first, and if its entries repeat, also the last column of text."""
     if not table.iloc[:, 0].duplicated().any():
         return [0]
     return [0, *[place for place in range(1, len(numeric)) if not numeric[place]][-1:]]
 
 
 def _blocks(widths: list[int], keys: list[int], width: int) -> list[list[int]]:
-    """Columns in parts that fit the page; each part repeats the keys."""
+    """Split columns into parts that fit the width; each part repeats the columns that identify rows."""
     blocks: list[list[int]] = []
     part: list[int] = []
     for place in (place for place in range(len(widths)) if place not in keys):

@@ -1,30 +1,31 @@
-"""Solutions side by side: one row each, for csv, markdown and LaTeX."""
+"""Collect solutions in a table with one row each, and write tables as csv, markdown and LaTeX."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from optmarket.certificates import Optimality
 from optmarket.errors import InstanceError, ModelError, OptmarketError
 from optmarket.modeling import registry
 from optmarket.reporting.consistency import held_against_itself
+from optmarket.reporting.digits import SHOWN, in_column
 from optmarket.solution import Solution
 from optmarket.text import csv_cell, latex_cell, markdown_cell
 
-DIGITS = 6
 GAP_DIGITS = 2
-NOISE = 1e-10  # a quantity below this share of its scale is 0
+NOISE = 1e-10  # a quantity is 0 if it is smaller than this, relative to its scale
 LONGEST_EXACT = 30  # characters of a fraction in markdown and LaTeX
-_ROUNDING = {"lower": ROUND_FLOOR, "upper": ROUND_CEILING, "gap": ROUND_CEILING}
+DEVIATION = "largest deviation gain"
+_ROUNDING = {"lower": ROUND_FLOOR, "upper": ROUND_CEILING, "gap": ROUND_CEILING, DEVIATION: ROUND_CEILING}
 
 
 def tables(
@@ -34,33 +35,40 @@ def tables(
     skipped: Callable[[OptmarketError], object] | None = None,
     doubted: Callable[[OptmarketError], object] | None = None,
 ) -> pd.DataFrame:
-    """Collect solutions into one table.
+    """Collect solutions in a table.
 
     Parameters
     ----------
     sources : Solution, path, or several
-        A path is a solution file, or a folder that is searched for them.
+        A path is that of a solution file, or of a folder that is searched for solution files.
     quantities : sequence of str, optional
-        Which quantities to show beside the objective and its bounds; all that any of the solutions has, if not given.
+        The quantities to show in addition to the objective and its bounds; by default all quantities of the solutions.
     skipped : callable, optional
-        Called with what is wrong with each ``.json`` file in a folder that is no solution; warns, if not given.
+        Called with an error for each ``.json`` file in a folder that is not a solution; by default a warning is issued.
     doubted : callable, optional
-        Called with what each solution file says that cannot all be true; warns, if not given. Its status in the table is
-        ``contradicts itself``.
+        Called with an error for each solution file that contradicts itself; by default a warning is issued. The status in the
+        table is ``contradicts itself``.
 
     Returns
     -------
     DataFrame
-        One row per solution, sorted by instance. Columns: ``instance``, parameters a sweep has set, ``model``, ``status``, the
-        objective, ``lower``, ``upper``, ``gap``, ``exact`` if any value was proved so (as a fraction), then the quantities in
-        their market's order; units stand in brackets behind the name. Numbers that are 0 but for rounding are 0.
+        One row for each solution, sorted by instance. The columns are ``instance``, the parameters that a sweep has set,
+        ``model``, ``status``, the objective, for an optimum ``lower``, ``upper`` and ``gap``, for an equilibrium ``largest
+        deviation gain``, ``exact`` (a fraction) if any value was proved exactly, and the quantities in the order of their
+        market. Units follow the names in brackets. Quantities that are 0 up to rounding errors are 0.
 
     Raises
     ------
     InstanceError
-        If a file named is not a solution, a folder holds none, or no solution has a quantity asked for.
+        If a file is not a solution, a folder contains none, or no solution has a requested quantity.
     ModelError
-        If a solution is of a market that is not there.
+        If a solution is for an unknown market.
+
+    Examples
+    --------
+    >>> from optmarket.api import solve
+    >>> tables(solve("instances/selling-information/two-types.toml"))["status"].tolist()
+    ['optimal']
     """
     given = [sources] if isinstance(sources, (Solution, str, Path)) else list(sources)
     read = sorted(_read(given, skipped or _warn, doubted or _warn_of_doubts), key=lambda one: _order(one[0]))
@@ -85,14 +93,20 @@ def render(table: pd.DataFrame, form: str) -> str:
     Parameters
     ----------
     table : DataFrame
-        As `tables` gives it.
+        A table as returned by `tables`.
     form : {"csv", "md", "tex"}
-        ``tex`` needs the package booktabs.
+        The format. Tables in ``tex`` need the LaTeX package booktabs.
 
     Raises
     ------
     ModelError
-        If there is no such form.
+        If the format is unknown.
+
+    Examples
+    --------
+    >>> print(render(pd.DataFrame({"instance": ["a"], "revenue": [0.125]}), "csv"), end="")
+    instance,revenue
+    a,0.125000
     """
     forms = {"csv": _csv, "md": _markdown, "tex": _latex}
     if form not in forms:
@@ -122,7 +136,7 @@ def _read(
     skipped: Callable[[OptmarketError], object],
     doubted: Callable[[OptmarketError], object],
 ) -> list[tuple[Solution, str]]:
-    """The solutions and what to call their status, each file once however often it is named."""
+    """Read the solutions, and state the status of each; a file that is given several times is read once."""
     found: list[tuple[Solution, str]] = []
     seen: set[Path] = set()
     for source in sources:
@@ -166,29 +180,41 @@ def _solution(file: Path, doubted: Callable[[OptmarketError], object]) -> tuple[
 
 
 def _order(found: Solution) -> tuple[str, str, list[tuple[str, Fraction]], str, float]:
-    return found.instance["slug"], found.model, list(found.settings.items()), found.instance["sha256"], found.value
+    return found.instance.slug, found.model, list(found.settings.items()), found.instance.sha256, found.value
 
 
 def headed(found: Solution, name: str, quantity: str | None = None) -> str:
-    """A quantity's name with its unit, which the market knows; ``name`` is what to call it."""
+    """The heading of a column: a name with the quantity's unit in brackets.
+
+    Parameters
+    ----------
+    found : Solution
+        A solution of the market that reports the quantity.
+    name : str
+        The name to show.
+    quantity : str, optional
+        The quantity whose unit is shown; by default the one called `name`.
+    """
     unit = registry.get(found.model).units.get(quantity or name)
     return f"{name} [{unit}]" if unit else name
 
 
 def _row(found: Solution, status: str, quantities: Sequence[str] | None) -> dict[str, Any]:
-    bounds = found.certificate
     row: dict[str, Any] = {
-        "instance": found.instance["slug"],
+        "instance": found.instance.slug,
         **{path: float(value) for path, value in found.settings.items()},
         "model": found.model,
         "status": status,
         "objective": found.objective,
         headed(found, found.objective): float(found.value),
-        headed(found, "lower", found.objective): float(bounds.lower),
-        headed(found, "upper", found.objective): float(bounds.upper),
-        "gap": float(bounds.gap),
         "exact": None if found.exact is None else str(found.exact),
     }
+    if isinstance(found.certificate, Optimality):
+        row[headed(found, "lower", found.objective)] = float(found.certificate.lower)
+        row[headed(found, "upper", found.objective)] = float(found.certificate.upper)
+        row["gap"] = float(found.certificate.gap)
+    else:
+        row[headed(found, DEVIATION, found.objective)] = float(found.certificate.deviation_gain)
     units = registry.get(found.model).units
     for name in found.quantities if quantities is None else quantities:
         if name in found.quantities and name != found.objective:
@@ -200,13 +226,17 @@ def _row(found: Solution, status: str, quantities: Sequence[str] | None) -> dict
 
 
 def _columns(found: Sequence[Solution], quantities: Sequence[str] | None) -> list[str]:
-    """In the same order whatever the solutions were read from: files hold quantities sorted by name, markets do not."""
+    """The columns in an order that does not depend on whether solutions were read from files, which sort quantities by name."""
     columns = ["instance", *(path for solution in found for path in solution.settings), "model", "status"]
     if len({solution.objective for solution in found}) > 1:
         columns.append("objective")
-    for name in ("", "lower", "upper"):
-        columns += [headed(solution, name or solution.objective, solution.objective) for solution in found]
-    columns.append("gap")
+    optima = [solution for solution in found if isinstance(solution.certificate, Optimality)]
+    columns += [headed(solution, solution.objective) for solution in found]
+    for name in ("lower", "upper"):
+        columns += [headed(solution, name, solution.objective) for solution in optima]
+    if optima:
+        columns.append("gap")
+    columns += [headed(solution, DEVIATION, solution.objective) for solution in found if solution not in optima]
     if any(solution.exact is not None for solution in found):
         columns.append("exact")
     if quantities is None:
@@ -217,7 +247,7 @@ def _columns(found: Sequence[Solution], quantities: Sequence[str] | None) -> lis
 
 
 def _names(found: Sequence[Solution]) -> list[str]:
-    """All quantities, market by market in its order, those it does not list behind them."""
+    """All quantities of the solutions: for each market in its own order, followed by quantities that it does not declare."""
     names: list[str] = []
     for model in sorted({solution.model for solution in found}):
         there = {name for solution in found if solution.model == model for name in solution.quantities}
@@ -237,19 +267,7 @@ def _cell(column: str, value: Any, exact: Any, *, shorten: bool) -> str:
         return f"{len(text)} characters" if shorten and column == "exact" and len(text) > LONGEST_EXACT else text
     name = column.partition(" [")[0]
     true = Fraction(exact) if name in {"lower", "upper"} and isinstance(exact, str) else value
-    return _digits(true, GAP_DIGITS if name == "gap" else DIGITS, _ROUNDING.get(name, ROUND_HALF_EVEN))
-
-
-def _digits(value: float | Fraction, digits: int, rounding: str) -> str:
-    """A number with exactly so many significant digits, 0 as 0."""
-    if value == 0:
-        return "0"
-    if isinstance(value, float) and math.isinf(value):
-        return str(value)
-    context = Context(prec=digits, rounding=rounding)
-    ratio = Fraction(value)
-    rounded = context.divide(Decimal(ratio.numerator), Decimal(ratio.denominator))
-    return f"{float(rounded):#.{digits}g}".removesuffix(".")
+    return in_column(true, GAP_DIGITS if name in {"gap", DEVIATION} else SHOWN, _ROUNDING.get(name, ROUND_HALF_EVEN))
 
 
 # Forms -----------------------------------------------------------------------------------------------------------------

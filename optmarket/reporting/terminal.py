@@ -1,4 +1,4 @@
-"""What goes to stdout and stderr: pages and data to the one, talk and progress to the other."""
+"""Write reports and data to stdout, and messages and progress to stderr."""
 
 from __future__ import annotations
 
@@ -11,41 +11,46 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
-
-from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING, Any, TextIO
 
 from optmarket.errors import InstanceError
-from optmarket.reporting import console_report
-from optmarket.solution import Progress
+from optmarket.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from optmarket.options import Progress
 
 CLOSED_PIPE = 141
-WIDTH = 120  # of the page where there is no terminal
-NARROWEST = 40
-LONGEST_LINE = 4000  # characters of an error, which may name what a file holds
+WIDTH = 120  # characters of a line if stdout is not a terminal
+NARROWEST = 40  # the least width that reports are formatted for
+LONGEST_LINE = 4000  # characters of an error message, which may quote the content of a file
 _lost: list[TextIO] = []
 
 
 def silence_libraries() -> None:
-    """Let libraries log and warn of nothing on stderr, which is for our own words.
+    """Suppress log messages and warnings of other libraries on stderr.
 
-    Python's own ways to ask for warnings, ``-W`` and ``PYTHONWARNINGS``, still show them.
+    Warnings that are enabled by ``-W`` or ``PYTHONWARNINGS`` are still shown.
     """
-    logging.basicConfig(handlers=[logging.NullHandler()])  # without any handler logging falls back to stderr
+    logging.basicConfig(handlers=[logging.NullHandler()])  # without any handler, logging writes to stderr
     warnings.filterwarnings("ignore", append=True)
 
 
 def show(what: RenderableType) -> None:
-    """A page to stdout, with colours only where it is a terminal."""
+    """Print a report to stdout, with colours only if it is a terminal.
+
+    Parameters
+    ----------
+    what : rich renderable
+
+    Raises
+    ------
+    InstanceError
+        If stdout cannot be written.
+    """
+    from rich.console import Console
+
     terminal = sys.stdout.isatty()
     page = io.StringIO()
     console = Console(
@@ -62,22 +67,28 @@ def show(what: RenderableType) -> None:
 
 
 def width_of(stream: Any) -> int:
-    """Columns of the terminal, or of the page where there is none."""
-    return max(NARROWEST, Console(file=stream).width) if stream.isatty() else WIDTH
+    """The width of a terminal in characters, or `WIDTH` if the stream is not a terminal."""
+    if not stream.isatty():
+        return WIDTH
+    from rich.console import Console
+
+    return max(NARROWEST, Console(file=stream).width)
 
 
 def write_json(content: dict[str, Any]) -> None:
-    """An object on one line, its keys sorted."""
+    """Print a JSON object to stdout on one line, with sorted keys."""
     write(json.dumps(content, sort_keys=True, allow_nan=False) + "\n")
 
 
 def write(text: str) -> None:
-    """To stdout at once; if nobody reads on, leave quietly with the code shells give for that.
+    """Write text to stdout and flush it.
+
+    If the reader has closed the pipe, the process exits silently with the code that shells use for that.
 
     Raises
     ------
     InstanceError
-        If it cannot be written: closed, or no room on the device.
+        If stdout is closed or cannot be written, for example because the device is full.
     """
     try:
         sys.stdout.write(text)
@@ -91,23 +102,23 @@ def write(text: str) -> None:
 
 
 def say(text: str) -> bool:
-    """One line to stderr, lost if that cannot be written to; whether it was written."""
+    """Write one line to stderr; return whether that was possible."""
     return _line(sys.stderr, text)
 
 
 def complain(text: str) -> None:
-    """One line on what went wrong: to stderr, or to stdout if that is the only stream left."""
+    """Write one line about an error to stderr, or to stdout if stderr cannot be written."""
     if len(text) > LONGEST_LINE and not text.startswith("{"):
         text = text[:LONGEST_LINE] + "..."
     if not say(text):
-        _line(sys.stdout, text)  # if that fails too, the exit code has to say it
+        _line(sys.stdout, text)  # if this fails too, only the exit code reports the error
 
 
 def _line(stream: TextIO, text: str) -> bool:
     if any(stream is lost for lost in _lost):
         return False
     try:
-        stream.write(f"{console_report.plain(text).plain}\n")
+        stream.write(f"{visible(text)}\n")
         stream.flush()
     except OSError:
         give_up(stream)
@@ -116,9 +127,9 @@ def _line(stream: TextIO, text: str) -> bool:
 
 
 def give_up(stream: TextIO) -> None:
-    """Write no more to a stream that cannot be written to; what it still holds goes nowhere, else closing it fails once more."""
+    """Stop using a stream that cannot be written, and discard its buffered text so that closing it does not fail again."""
     _lost.append(stream)
-    with suppress(OSError, ValueError):  # a stream without a file has nothing to be closed
+    with suppress(OSError, ValueError):  # the stream may have no file descriptor
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, stream.fileno())
         os.close(sink)
@@ -126,37 +137,71 @@ def give_up(stream: TextIO) -> None:
 
 
 def in_words(error: OSError) -> str:
-    """Why a stream cannot be written to."""
+    """State in words why a stream cannot be written."""
     return "is closed" if error.errno == errno.EBADF else f"cannot be written: {error.strerror or error}"
 
 
 @contextmanager
 def progress(name: str, *, hidden: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """While solving: where it stands, on stderr, if that is a terminal."""
+    """Show the progress of a solve on stderr, if that is a terminal.
+
+    Parameters
+    ----------
+    name : str
+        The name of the instance.
+    hidden : bool
+        Whether to show nothing.
+
+    Yields
+    ------
+    callable or None
+        To be called with each `Progress`; None if nothing is shown.
+    """
     if hidden or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from optmarket.reporting.digits import number
+
     columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    shown = console_report.plain(name).plain
+    shown = visible(name)
     with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
         task = bar.add_task(f"{shown}: setting up", total=None)
 
         def update(now: Progress) -> None:
-            stands = f"bound {console_report.number(now.upper)}, worst violation {console_report.number(now.violation, 2)}"
+            bounds = f"bound {number(now.upper)}, worst violation {number(now.violation, 2)}"
             if now.lower is not None:
-                stands = f"between {console_report.number(now.lower)} and {console_report.number(now.upper)}"
-            said = f"round {now.round:,}, {now.rows:,} rows, {stands}"
-            bar.update(task, description=f"{shown}: {said}")
+                bounds = f"between {number(now.lower)} and {number(now.upper)}"
+            text = f"round {now.round:,}, {now.rows:,} rows, {bounds}"
+            bar.update(task, description=f"{shown}: {text}")
 
         yield update
 
 
 @contextmanager
 def points(name: str) -> Iterator[Callable[[int, int, str], None]]:
-    """During a sweep: points done, time the rest may take, and the last one, on stderr, if that is a terminal."""
+    """Show the progress of a sweep on stderr, if that is a terminal: the points done, the remaining time, and the last point.
+
+    Parameters
+    ----------
+    name : str
+        The name of the instance.
+
+    Yields
+    ------
+    callable
+        To be called with the number of points done, the number of points, and a text on the last one.
+    """
     if not sys.stderr.isatty():
         yield lambda _now, _points, _text: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
@@ -165,5 +210,5 @@ def points(name: str) -> Iterator[Callable[[int, int, str], None]]:
         TextColumn("{task.fields[text]}", markup=False),
     )
     with Bar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
-        task = bar.add_task(console_report.plain(name).plain, total=None, text="")
-        yield lambda now, points, text: bar.update(task, completed=now, total=points, text=console_report.plain(text).plain)
+        task = bar.add_task(visible(name), total=None, text="")
+        yield lambda now, points, text: bar.update(task, completed=now, total=points, text=visible(text))

@@ -1,1 +1,1 @@
-"""Many solves at once: sweeps, curves, the instance library, mechanism files."""
+"""Run studies of many solves: sweeps of parameters, and the reproduction of the instance library."""

@@ -1,4 +1,4 @@
-"""The curve of an instance that says what to vary in it: its table, to digits that are the same wherever it is made."""
+"""Make the table of an instance's default sweep, with digits that are the same on every machine."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import pandas as pd
 
 from optmarket.errors import InstanceError
 from optmarket.instances.parameters import grid
+from optmarket.options import Status
 from optmarket.reporting import digits
 from optmarket.reporting.tables import headed
-from optmarket.solution import Status
 from optmarket.studies.sweep import Sweep
 
 
 def table(found: Sweep) -> pd.DataFrame:
-    """One row a point, in text.
+    """Make a table of a sweep, with one row for each point and all numbers as text.
 
     Parameters
     ----------
     found : Sweep
-        With at least one point solved.
+        A sweep with at least one solved point.
 
     Returns
     -------
     DataFrame
-        What the axes go by, the parameters set, the status, each quantity the instance names (the objective, if none) and what
-        is published of it, and the certified gap. A quantity that a point does not report is blank.
+        The label of the axis, the parameters, the status, each quantity that the instance names (by default the objective) with
+        its published values, and the certified gap. The cell of a quantity that a point does not report is blank.
 
     Raises
     ------
@@ -40,16 +40,16 @@ def table(found: Sweep) -> pd.DataFrame:
     first = found.axes[0]
     rows = []
     for k, step in enumerate(grid(found.axes)):
-        row = {first.label: f"{float(first.marks[k]):.{digits.DIGITS}g}"} if first.label else {}
+        row = {first.label: f"{float(first.marks[k]):.{digits.STABLE}g}"} if first.label else {}
         row |= {path: f"{float(value):.12g}" for path, value in step.items()}
         solution = solutions.get(tuple(step.items()))
         row["status"] = str(Status.FAILED if solution is None else solution.status)
         for name in found.quantities or (some.objective,):
             value = math.nan if solution is None else solution.quantities.get(name, math.nan)
-            row[headed(some, name)] = "" if math.isnan(value) else digits.digits(value, digits.unit(some, name))
+            row[headed(some, name)] = "" if math.isnan(value) else digits.stable(value, digits.unit_of(some, name))
             if name in first.known:
                 known = first.known[name][k]
-                row[headed(some, f"published {name}", name)] = "" if known is None else f"{float(known):.{digits.DIGITS}g}"
-        row["gap"] = "" if solution is None else digits.gap(solution.certificate.gap)
+                row[headed(some, f"published {name}", name)] = "" if known is None else f"{float(known):.{digits.STABLE}g}"
+        row["gap"] = "" if solution is None else digits.gap(solution.certificate)
         rows.append(row)
     return pd.DataFrame(rows)

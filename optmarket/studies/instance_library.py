@@ -1,4 +1,4 @@
-"""Every instance solved again, and all that is claimed of it held against the solution: the tables in ``results/``."""
+"""Solve every instance of the library again, compare all claims with the solutions, and write the tables in ``results/``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from pathlib import Path
 import pandas as pd
 
 from optmarket import plotting
-from optmarket.api import SAME, load, solve
+from optmarket.api import load, solve
+from optmarket.certificates import Claim
 from optmarket.errors import InstanceError, OptmarketError, SolverError
 from optmarket.files import must_be_writable, must_take, read_text, write_text
 from optmarket.instances.instance import Instance
 from optmarket.instances.parameters import in_words
 from optmarket.modeling import registry
+from optmarket.options import Status
 from optmarket.reporting import console_report, digits
 from optmarket.reporting.tables import render
-from optmarket.solution import Claim, Solution, Status
+from optmarket.solution import Solution
 from optmarket.studies import curves, mechanism_files
 from optmarket.studies.sweep import sweep
+from optmarket.tolerances import SAME_VALUE
 
 COLUMNS = (
     *("instance", "quantity", "value", "truth", "relation", "kind", "verdict", "outcome", "error", "gap"),
@@ -45,28 +48,28 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of solving everything again.
+    """The result of reproducing the instance library.
 
     Attributes
     ----------
     instances, claims : int
-        Solved, and held against their solutions.
+        The number of instances solved, and of claims compared with their solutions.
     agree : int
-        Claims that hold, within their tolerance.
+        Claims that hold within their tolerance.
     known : int
-        Claims that fail, as their verdict (``wrong``, ``misprint``) says.
-    differ : mapping
-        By kind, how many claims fail that are shown and not imposed (published and learned values).
+        Claims that fail, as their verdict (``wrong`` or ``misprint``) says.
+    differ : mapping of str to int
+        By kind, the number of failing claims that are not binding (published and learned values).
     open : int
         Claims that the solution does not decide.
     unmet : int
-        Claims that do not behave as they must.
+        Binding claims that fail, or hold against their verdict.
     failures : tuple of str
-        One line each: claims not met, and solutions that are not good.
+        One line for each claim that is not met and each solution that is not good.
     errors : tuple of OptmarketError
-        Instances that could not be read or solved.
+        Errors of instances that could not be read or solved.
     files : tuple of Path
-        Written.
+        The files written.
     """
 
     instances: int
@@ -86,7 +89,7 @@ class Reproduction:
         return not self.failures and not self.errors
 
     def __str__(self) -> str:
-        """Everything but failures and errors, in a line."""
+        """A summary in one line, without failures and errors."""
         parts = [f"{self.agree:,} agree"]
         parts += [f"{self.known:,} known to be wrong"] if self.known else []
         parts += [f"{count:,} {kind} {'differs' if count == 1 else 'differ'}" for kind, count in self.differ.items()]
@@ -105,45 +108,49 @@ def reproduce(
     root: str | Path | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Reproduction:
-    """Solve all instances again and write what is claimed of them beside what was found.
+    """Solve all instances again, and write tables that compare their claims with the solutions.
 
-    Writes into a folder ``<market>.csv``, see `rows`, as soon as all of the market is solved; then ``claims.md``, of these tables
-    and those of other markets found there, ``mechanisms.csv``, of the mechanism files that lie beside instances, and
-    ``seconds.csv``, which nothing compares. The same instances give the same tables wherever they are solved. Instances with
-    ``figure = true`` are drawn into ``figures/<slug>.png`` and ``.svg``; those with a table ``[sweep]`` get their curve in
-    ``curves/<slug>.csv``, ``.png`` and ``.svg``.
+    The table ``<market>.csv`` (see `rows`) is written as soon as all instances of the market are solved. Then ``claims.md`` is
+    made from these tables and those of other markets in the folder, ``mechanisms.csv`` from the mechanism files in the
+    instances' folders, and ``seconds.csv`` from the running times. Apart from the last, the files do not depend on the machine.
+    Instances with ``figure = true`` are drawn in ``figures/<slug>.png`` and ``.svg``. The sweep of an instance with a table
+    ``[sweep]`` is written to ``curves/<slug>.csv``, ``.png`` and ``.svg``.
 
     Parameters
     ----------
     market : str, optional
-        Its name; all markets with instances, if not given.
+        The name of a market; by default all markets with instances.
     instances : path
-        The folder that holds a folder of instances for each market.
+        The folder that contains a folder of instances for each market.
     out : path
-        The folder to write into.
+        The folder for the results.
     root : path, optional
-        The folder below which files that instances refer to must lie; each instance's own, if not given.
+        The folder below which files that instances refer to must lie; by default each instance's own folder.
     progress : callable, optional
-        Called with a line for each instance, when it is done.
+        Called with a line on each instance after it is solved.
+
+    Returns
+    -------
+    Reproduction
 
     Raises
     ------
     InstanceError
-        Before anything is solved: if there are no instances, or ``out`` cannot be used.
+        Before anything is solved, if there are no instances or ``out`` cannot be written.
     ModelError
-        If there is no such market.
+        If the market is unknown.
     KeyboardInterrupt
-        On Ctrl-C; files written by then stay.
+        On Ctrl-C. Files that were written by then remain.
     """
     instances, out = Path(instances), Path(out)
     tell = progress or (lambda _: None)
     files = _files(market, instances)
     made = [*(out / f"{name}.csv" for name in files), out / "seconds.csv", out / "mechanisms.csv", out / "claims.md"]
-    *targets, timed, judged, page = made
+    *targets, timed, earnings, page = made
     _must_take(out, made)
     table = [row for name in registry.names() if name not in files for row in read(out / f"{name}.csv", COLUMNS)]
     seconds = [row for row in read(timed, SECONDS) if row["instance"].partition("/")[0] not in files]
-    others = [row for row in read(judged, mechanism_files.COLUMNS) if row["instance"].partition("/")[0] not in files]
+    others = [row for row in read(earnings, mechanism_files.COLUMNS) if row["instance"].partition("/")[0] not in files]
     results: dict[str, Solution | OptmarketError] = {}
     drawn: list[Path] = []
     failures: list[str] = []
@@ -178,7 +185,7 @@ def reproduce(
     solutions = {slug: result for slug, result in results.items() if isinstance(result, Solution)}
     seconds += [_timing(slug, found) for slug, found in solutions.items()]
     write_text(timed, _csv(sorted(seconds, key=lambda row: row["instance"]), SECONDS))
-    write_text(judged, _csv(sorted(others, key=lambda row: (row["instance"], row["mechanism"])), mechanism_files.COLUMNS))
+    write_text(earnings, _csv(sorted(others, key=lambda row: (row["instance"], row["mechanism"])), mechanism_files.COLUMNS))
     write_text(page, claims_page(table))
     standing = Counter(_standing(claim) for found in solutions.values() for claim in found.claims)
     return Reproduction(
@@ -196,36 +203,37 @@ def reproduce(
 
 
 def rows(slug: str, found: Solution | OptmarketError) -> list[Row]:
-    """An instance's part of a market's table: a row for each claim, by closed forms too, and at least one.
+    """Make an instance's rows of its market's table: one for each claim and each closed form, and at least one.
 
     Parameters
     ----------
     slug : str
-        The instance's name.
+        The name of the instance.
     found : Solution or OptmarketError
-        Its solution, or why it has none.
+        Its solution, or the error that prevented one.
 
     Returns
     -------
-    list of dict
-        With the keys `COLUMNS`. ``value`` is the solution's, to 9 significant digits and nothing finer than 1e-9 payoff units;
-        ``truth`` what is stated, as written; ``outcome`` compares them in words; ``error`` is by how much the claim fails, 0 if
-        that is rounding; ``gap`` is the certified one to one digit, rounded upwards, and at least 1e-9.
+    list of dict of str to str
+        Rows with the keys `COLUMNS`. ``value`` is the value in the solution with 9 significant digits, but nothing smaller than
+        1e-9 payoff units; ``truth`` is the stated value as written; ``outcome`` compares the two in words; ``error`` is the
+        amount by which the claim fails, or 0 if that is a rounding error; ``gap`` is the certified gap, rounded upwards to one
+        digit, and at least 1e-9.
     """
     if isinstance(found, OptmarketError):
         words = f"{found.field}: {found.message}" if found.field else found.message
         return [_row(instance=slug, outcome=f"FAILED: {words}")]
-    gap = digits.gap(found.certificate.gap)
-    fault = _fault(found)
+    gap = digits.gap(found.certificate)
+    defect = _defect(found)
     table = []
-    if fault or not found.claims:
-        value = digits.digits(found.value, found.audit.unit)
-        words = f"NOT GOOD: {fault}" if fault else "nothing is claimed"
+    if defect or not found.claims:
+        value = digits.stable(found.value, found.audit.unit)
+        words = f"NOT GOOD: {defect}" if defect else "nothing is claimed"
         table.append(_row(instance=slug, quantity=found.objective, value=value, outcome=words, gap=gap))
     for claim in found.claims:
-        unit = digits.unit(found, claim.quantity)
-        value = "" if claim.true is None else digits.digits(claim.true, unit)
-        # in words of the value written, as the digits behind it differ from machine to machine
+        unit = digits.unit_of(found, claim.quantity)
+        value = "" if claim.true is None else digits.stable(claim.true, unit)
+        # The comparison uses the rounded value, because further digits differ between machines.
         words = console_report.outcome(replace(claim, true=float(value)) if value else claim, found)
         table.append(
             _row(
@@ -248,7 +256,13 @@ def rows(slug: str, found: Solution | OptmarketError) -> list[Row]:
 
 
 def claims_page(table: Iterable[Row]) -> str:
-    """The numbered claims of markets' tables as a page of markdown, by number."""
+    """Write the numbered claims of markets' tables as a markdown page, sorted by number.
+
+    Parameters
+    ----------
+    table : iterable of dict
+        Rows as returned by `rows`.
+    """
     decided = sorted((row for row in table if row["claim"]), key=lambda row: (row["claim"], row["instance"]))
     lines = [
         {
@@ -268,12 +282,23 @@ def claims_page(table: Iterable[Row]) -> str:
 
 
 def read(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a table that `reproduce` wrote; none if there is no such file.
+    """Read a table that `reproduce` wrote.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str
+        The expected columns.
+
+    Returns
+    -------
+    list of dict of str to str
+        The rows; none if the file does not exist.
 
     Raises
     ------
     InstanceError
-        If it has other columns.
+        If the file is not a csv table with these columns.
     """
     if not path.exists():
         return []
@@ -293,7 +318,7 @@ def read(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def _files(market: str | None, instances: Path) -> dict[str, list[Path]]:
-    """The instance files of each market, in the order of their names."""
+    """Find the instance files of each market, sorted by name."""
     if market is not None:
         registry.get(market)
     if not instances.is_dir():
@@ -315,7 +340,7 @@ def _files(market: str | None, instances: Path) -> dict[str, list[Path]]:
 
 
 def _must_take(out: Path, targets: Sequence[Path]) -> None:
-    """Fail unless the files could be written into a folder, before anything is solved for them."""
+    """Check that the files can be written into a folder, before anything is solved."""
     must_be_writable(out)
     for target in targets:
         must_take(target)
@@ -325,7 +350,7 @@ def _must_take(out: Path, targets: Sequence[Path]) -> None:
 
 
 def _solved(path: Path, root: str | Path | None) -> Solution | OptmarketError:
-    """The solution, or what went wrong, which is no reason to leave out the other instances."""
+    """Solve an instance; an error is returned rather than raised, so that the other instances are still solved."""
     try:
         found = solve(path if root is None else load(path, root=root))
     except OptmarketError as error:
@@ -339,7 +364,7 @@ def _solved(path: Path, root: str | Path | None) -> Solution | OptmarketError:
 
 
 def _curve(case: Instance, stem: Path, failures: list[str], errors: list[OptmarketError]) -> list[Path]:
-    """Table and figure of an instance's curve, and what is wrong with its points added to the lists."""
+    """Write table and figure of an instance's sweep, and append failures and errors of its points to the lists."""
     found = sweep(case)
     failures += [f"{case.slug} at {in_words(point.settings)}: {words}" for point in found.solutions for words in _failures(point)]
     errors += [error for _, error in found.failures]
@@ -348,21 +373,21 @@ def _curve(case: Instance, stem: Path, failures: list[str], errors: list[Optmark
     return [path, *plotting.save(found.plot(), stem)]
 
 
-def _fault(found: Solution) -> str:
-    """Why a solution is not good, claims aside; nothing if it is."""
-    if found.status is not Status.OPTIMAL:
+def _defect(found: Solution) -> str:
+    """State why a solution is not good, leaving claims aside; empty if it is good."""
+    if not found.status.is_solved:
         return f"{found.status}, not optimal"
     if not found.audit.good:
-        return console_report.verdict(found.audit).plain
+        return console_report.verdict(found.model, found.audit).plain
     if not replace(found, claims=()).good:
-        return f"the audit makes the {found.objective} {found.audit.quantities[found.objective]:.{digits.DIGITS}g}"
+        return f"the audit makes the {found.objective} {found.audit.quantities[found.objective]:.{digits.STABLE}g}"
     return ""
 
 
 def _failures(found: Solution) -> list[str]:
-    """What makes a solution fail, in words."""
-    fault = _fault(found)
-    words = [f"NOT GOOD: {fault}"] if fault else []
+    """State in words why a solution counts as a failure: its defects and its unmet claims."""
+    defect = _defect(found)
+    words = [f"NOT GOOD: {defect}"] if defect else []
     unmet = [claim for claim in found.claims if claim.binding and claim.met is False]
     return words + [f"{claim.quantity} {claim.value}: {console_report.outcome(claim, found)} ({claim.source})" for claim in unmet]
 
@@ -370,12 +395,12 @@ def _failures(found: Solution) -> list[str]:
 def _in_short(found: Solution | OptmarketError) -> str:
     if isinstance(found, OptmarketError):
         return "FAILED"
-    words = f"{found.objective} {digits.digits(found.value, found.audit.unit)}, {len(found.claims)} claims"
+    words = f"{found.objective} {digits.stable(found.value, found.audit.unit)}, {len(found.claims)} claims"
     return f"{words}, NOT all as it should be" if _failures(found) else words
 
 
 def _standing(claim: Claim) -> str:
-    """A claim in one word; of a claim that fails its kind."""
+    """Classify a claim for the summary; a failing claim that is not binding is classified by its kind."""
     if claim.met is None:
         return "open"
     if claim.met:
@@ -392,14 +417,19 @@ def _row(**cells: str) -> Row:
 
 def _timing(slug: str, found: Solution) -> Row:
     run = found.run
-    seconds = f"{run['seconds']:.3f}" if "seconds" in run else ""
-    return {"instance": slug, "method": run.get("method", ""), "rounds": str(run.get("rounds", "")), "seconds": seconds}
+    seconds = "" if run.seconds is None else f"{run.seconds:.3f}"
+    return {
+        "instance": slug,
+        "method": run.method or "",
+        "rounds": "" if run.rounds is None else str(run.rounds),
+        "seconds": seconds,
+    }
 
 
 def _error(claim: Claim, unit: float) -> str:
     if claim.error is None:
         return ""
-    return "0" if claim.error <= SAME * unit else digits.digits(claim.error, unit, digits.ERROR_DIGITS)
+    return "0" if claim.error <= SAME_VALUE * unit else digits.stable(claim.error, unit, digits.OF_ERRORS)
 
 
 def _csv(table: Sequence[Row], columns: Sequence[str]) -> str:

@@ -1,11 +1,12 @@
-"""Mechanism files that lie beside an instance: what each earns, held against the optimum and against what its source says."""
+"""Compare the mechanism files in an instance's folder with the optimum and with the values that their sources state."""
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
 
 from optmarket.api import audit, stated
+from optmarket.certificates import Optimality
 from optmarket.files import referenced
 from optmarket.instances.instance import Instance
 from optmarket.reporting import digits
@@ -18,57 +19,73 @@ COLUMNS = (
 
 
 def beside(path: Path) -> dict[str, Path]:
-    """The mechanism files of an instance file, ``<its name>.<name>.json`` in the same folder, by name."""
+    """Find the mechanism files of an instance file, which are named ``<instance>.<name>.json`` and lie in the same folder.
+
+    Parameters
+    ----------
+    path : Path
+        The instance file.
+
+    Returns
+    -------
+    dict of str to Path
+        The files by the name of the mechanism.
+
+    Examples
+    --------
+    >>> beside(Path("no-such-folder/market.toml"))
+    {}
+    """
     head = f"{path.stem}."
     files = sorted(file for file in path.parent.glob("*.json") if file.name.startswith(head))
     return {name: file for file in files if (name := file.name[len(head) : -len(".json")])}
 
 
 def row(slug: str, case: Instance, found: Solution, name: str, file: Path) -> dict[str, str]:
-    """Judge a mechanism file by the instance's solution.
+    """Compare a mechanism file with the solution of its instance.
 
     Parameters
     ----------
     slug : str
-        The instance's name.
+        The name of the instance.
     case : Instance
     found : Solution
-        Its solution.
+        The solution of the instance.
     name : str
-        What to call the mechanism.
+        The name of the mechanism.
     file : Path
+        The mechanism file.
 
     Returns
     -------
-    dict
-        With the keys `COLUMNS`: the bounds on the optimum, rounded outwards, what the mechanism earns as audited and as its
-        source states, and by how much it falls short of the upper bound. That is left blank where a violation exceeds the
-        tolerance: the mechanism does not hold, and what it seems to earn is no revenue.
+    dict of str to str
+        An entry for each of `COLUMNS`: among them the bounds on the optimum, rounded outwards; the value of the objective as
+        audited and as stated by the source; and the shortfall relative to the upper bound. The shortfall is blank if a violation
+        exceeds the tolerance, because the audited value is then not attained. For an equilibrium, both bounds are its value,
+        which other mechanisms may exceed.
 
     Raises
     ------
     InstanceError
-        If the file is no mechanism for the instance.
+        If the file is not a mechanism for the instance.
     """
     file = referenced(file.parent, file.name, case.root)
-    judged = audit(case, file)
+    audited = audit(case, file)
     claims = [claim for claim in stated(case, file) if claim.quantity == found.objective]
-    earned, upper, unit = judged.quantities[found.objective], found.certificate.upper, judged.unit
-    short = 100 * (upper - earned) / upper if judged.good and upper > 0 else None
+    earned, unit = audited.quantities[found.objective], audited.unit
+    lower, upper = found.bounds
+    optimal = isinstance(found.certificate, Optimality)
+    short = 100 * (upper - earned) / upper if optimal and audited.good and upper > 0 else None
     return {
         "instance": slug,
         "mechanism": name,
         "quantity": found.objective,
-        "lower": _outwards(found.certificate.lower, ROUND_FLOOR),
-        "upper": _outwards(upper, ROUND_CEILING),
-        "audited": digits.digits(earned, unit),
+        "lower": digits.bound(lower, ROUND_FLOOR),
+        "upper": digits.bound(upper, ROUND_CEILING),
+        "audited": digits.stable(earned, unit),
         "stated": claims[0].value if claims else "",
         "kind": claims[0].kind if claims else "",
         "percent below": "" if short is None else f"{round(short, 6) + 0.0:.3g}",
-        "worst violation": digits.digits(judged.worst, unit, 3),
+        "worst violation": digits.stable(audited.worst, unit, 3),
         "source": claims[0].source if claims else "",
     }
-
-
-def _outwards(value: float, rounding: str) -> str:
-    return f"{float(Context(prec=digits.DIGITS, rounding=rounding).create_decimal(Decimal(value))):.{digits.DIGITS}g}"

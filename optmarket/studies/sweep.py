@@ -1,4 +1,4 @@
-"""One instance solved for many values of its parameters: in parallel, each point kept on disk as soon as it is there."""
+"""Solve an instance for many values of its parameters, in parallel, and save each point as soon as it is solved."""
 
 from __future__ import annotations
 
@@ -26,44 +26,40 @@ from optmarket.api import check_method, load, solve
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
 from optmarket.files import must_be_writable
 from optmarket.instances.instance import Instance
-from optmarket.instances.parameters import Axis, axes, grid, in_words, listed, vary
+from optmarket.instances.parameters import Axis, axes, axis_of_csv, grid, in_words, vary
 from optmarket.modeling import registry
-from optmarket.plotting import label, style
+from optmarket.options import Options, Status
 from optmarket.reporting.consistency import held_against_itself
 from optmarket.reporting.tables import headed, tables
-from optmarket.solution import VERSION, Options, Solution, Status
+from optmarket.solution import VERSION, Solution
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Settings = dict[str, Fraction]
 Point = tuple[int, Solution | OptmarketError]
-LONGEST_NAME = 120  # bytes; file systems take about 255
-MOST_PER_CORE = 4  # processes
-NAME = 16  # characters of the content's name in a point's file name
-LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"), ("-", "x"), ("--", "v"), ("-.", "+"), (":", "*"))
-MOST_MARKED = 60
-FLAT = 1e-5
+LONGEST_NAME = 120  # bytes of a file name; file systems allow about 255
+MOST_PER_CORE = 4  # the largest number of processes for each core
+NAME = 16  # characters of the content's hash in the name of a point's file
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes
     ----------
     case : Instance
-        What was varied.
+        The instance whose parameters were varied.
     axes : tuple of Axis
     solutions : tuple of Solution
-        The points solved, in the order of the grid, the last axis fastest.
+        The solved points in the order of the grid, in which the last axis varies fastest.
     failures : tuple of (settings, OptmarketError)
-        The points that have no certified answer.
+        The points without a certified answer.
     reused : int
-        How many points were on disk already.
+        The number of points that were read from files of an earlier sweep.
     quantities : tuple of str
-        What tables and figures show unless told otherwise.
+        The quantities that tables and figures show by default.
     """
 
     case: Instance
@@ -75,28 +71,34 @@ class Sweep:
 
     @property
     def good(self) -> bool:
-        """Every point solved, and `Solution.good`."""
+        """Whether every point was solved and has a good solution: see `Solution.good`."""
         return not self.failures and all(solution.good for solution in self.solutions)
 
     @property
     def name(self) -> str:
-        """What its files are called: by the axes' names."""
+        """The name of the sweep's files, which is made from the names of the axes."""
         return name_of(self.axes)
 
     def table(self, quantities: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row a point, as `optmarket.tables` gives it but for instance and market; a failed one has settings and status.
+        """Make a table with one row for each point.
 
-        A labelled axis makes the first column; what is stated of a quantity stands behind it as ``published``.
+        The columns are those of `optmarket.tables` without instance and market. The row of a failed point has its parameters and
+        its status only. The label of an axis is the first column, and published values follow the column of their quantity.
 
         Parameters
         ----------
         quantities : sequence of str, optional
-            Which quantities to show beside the objective and its bounds; the sweep's, and if it names none all, if not given.
+            The quantities to show in addition to the objective and its bounds; by default those that the sweep names or, if it
+            names none, all.
+
+        Returns
+        -------
+        DataFrame
 
         Raises
         ------
         InstanceError
-            If no point was solved, or none has a quantity asked for.
+            If no point was solved, or none has a requested quantity.
         """
         frame = tables(self.solutions, quantities=quantities or self.quantities or None).drop(columns=["instance", "model"])
         paths = [path for axis in self.axes for path in axis.paths]
@@ -121,81 +123,28 @@ class Sweep:
         return frame
 
     def plot(self, quantities: Sequence[str] | None = None) -> Figure:
-        """Lines over the first parameter, one for each value of the second; the objective's bounds are shaded.
-
-        What is stated of a quantity is drawn as open circles. A line is broken where the quantity is not reported.
+        """Draw the sweep as lines over its first parameter: see `sweep_figure.draw`.
 
         Parameters
         ----------
         quantities : sequence of str, optional
-            One panel each; the sweep's, and if it names none the objective and what is stated, if not given.
+            The quantities to draw, one panel each; by default those that the sweep names or, if it names none, the objective and
+            the quantities with published values.
+
+        Returns
+        -------
+        Figure
 
         Raises
         ------
         InstanceError
-            If no point was solved or none has a quantity asked for.
+            If no point was solved, or none has a requested quantity.
         ModelError
             If more than two parameters are varied independently.
         """
-        if len(self.axes) > 2:
-            raise ModelError(f"a figure shows one or two parameters, and this sweep has {len(self.axes)}; use its table")
-        if not self.solutions:
-            raise InstanceError("no point was solved, so there is nothing to draw", file=self.case.file)
-        known = [name for axis in self.axes for name in axis.known]
-        names = list(quantities or self.quantities or dict.fromkeys([self.solutions[0].objective, *known]))
-        for name in names:
-            if not any(name in solution.quantities for solution in self.solutions):
-                there = ", ".join(self.solutions[0].quantities)
-                raise InstanceError(f"there is no quantity {name!r} in these solutions; there are {there}")
-        with style():
-            from matplotlib.figure import Figure
+        from optmarket.studies.sweep_figure import draw
 
-            figure = Figure(figsize=(4.8, 0.6 + 2.6 * len(names)), layout="constrained")
-            figure.suptitle(label(self.case.title, 60, 2), x=0.01, ha="left")
-            panels = figure.subplots(len(names), squeeze=False)[:, 0]
-            for panel, name in zip(panels, names, strict=True):
-                self._draw(panel, name)
-            panels[-1].set_xlabel(self.axes[0].name)
-        return figure
-
-    def _draw(self, panel: Axes, name: str) -> None:
-        """One quantity over the first axis."""
-        first = self.axes[0]
-        place = {tuple(step.values()): float(x) for step, x in zip(first, first.x, strict=True)}
-        second = self.axes[1].name if len(self.axes) > 1 else None
-        lines: dict[Fraction | None, list[tuple[float, Solution]]] = {}
-        for solution in self.solutions:
-            settings = solution.settings
-            x = place[tuple(settings[path] for path in first.paths)]
-            lines.setdefault(settings[second] if second else None, []).append((x, solution))
-        lines = {value: line for value, line in lines.items() if any(name in solution.quantities for _, solution in line)}
-        few = len(lines) <= len(LINES)
-        stated = first.known.get(name)
-        for k, (value, line) in enumerate(sorted(lines.items(), key=lambda pair: pair[0] or 0)):
-            line.sort(key=lambda point: point[0])
-            at = [x for x, _ in line]
-            dashes, marker = LINES[k % len(LINES)] if few else ("-", "")
-            shade = "0" if few else f"{0.75 * k / (len(lines) - 1):.3f}"
-            named = f"{second} = {float(value):.4g}" if value is not None and (few or k in {0, len(lines) - 1}) else None
-            marked = marker if len(at) <= MOST_MARKED else ""
-            y = [solution.quantities.get(name, math.nan) for _, solution in line]
-            panel.plot(at, y, dashes, color=shade, marker=marked, markersize=2.5, label="optimum" if stated else named)
-            if name == line[0][1].objective:
-                lower = [solution.certificate.lower for _, solution in line]
-                upper = [solution.certificate.upper for _, solution in line]
-                panel.fill_between(at, lower, upper, color="0.8", linewidth=0)
-        if stated:
-            circles = [(float(x), float(y)) for x, y in zip(first.x, stated, strict=True) if y is not None]
-            at, y = [x for x, _ in circles], [y for _, y in circles]
-            panel.plot(at, y, "o", color="0", markerfacecolor="none", markersize=5, label="published")
-        low, high = panel.get_ylim()
-        middle = (low + high) / 2
-        if high - low < FLAT * abs(middle):  # what varies is rounding
-            panel.set_ylim(middle - 0.05 * abs(middle), middle + 0.05 * abs(middle))
-        panel.ticklabel_format(axis="y", useOffset=False)
-        panel.set_ylabel(label(headed(self.solutions[0], name), 34, 2))
-        if second or stated:
-            panel.legend(frameon=False)
+        return draw(self, quantities)
 
 
 def sweep(
@@ -205,7 +154,7 @@ def sweep(
     out: str | Path | None = None,
     jobs: int = 1,
     backend: str = "loky",
-    method: str = "auto",
+    method: str | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
     threads: int = 1,
@@ -219,25 +168,25 @@ def sweep(
     ----------
     source : path or Instance
     settings : str
-        ``"types[0].value=0:2:1/4"``: start, stop (included) and step; or one value. Several in one text, joined by commas, move
-        together; several texts make a grid.
+        One text for each axis, for example ``"types[0].value=0:2:1/4"``: start, stop (included) and step, or a single value.
+        Parameters of the same text, separated by commas, are varied together; several texts make a grid.
     points : path, optional
-        Instead of settings: a csv file with a row a point, see `optmarket.instances.parameters.listed`. Without either the
-        instance's own ``[sweep]`` is done.
+        Instead of settings, a csv file with one row for each point: see `optmarket.instances.parameters.axis_of_csv`. Without
+        either, the instance's own ``[sweep]`` is used.
     out : path, optional
-        Folder that keeps each point, as ``<slug>/points/<name>.json``, as soon as it is solved. Points found there are not
-        solved again if instance, settings, options and version of the program are the same.
+        A folder in which each point is saved as ``<slug>/points/<name>.json`` as soon as it is solved. Points that are found
+        there are not solved again if instance, parameters, options and version of the program are the same.
     jobs : int
-        How many points to solve at once.
+        The number of points that are solved at the same time.
     backend : str
-        How joblib does that: ``loky`` in processes of this machine; another one it knows, such as ``dask`` for a cluster whose
-        client is there.
+        The backend of joblib: ``loky`` for processes on this machine, or another one, such as ``dask`` for a cluster with a
+        connected client.
     method, gap, time_limit, threads, exact
-        As for `solve`, for each point.
+        As in `solve`, for each point.
     progress : callable, optional
-        Called with the number of points done, the number of points, and what the last one came to in words.
+        Called with the number of points done, the number of points, and a text on the last one.
     say : callable, optional
-        Called with a sentence on what was found in ``out``.
+        Called with a sentence on the points found in ``out``.
 
     Returns
     -------
@@ -246,17 +195,26 @@ def sweep(
     Raises
     ------
     InstanceError
-        If a setting names no number of the instance or the market does not accept a point, found before anything is solved;
-        or the folder cannot be written.
+        If a setting does not name a number of the instance, the market does not accept a point, or the folder cannot be written.
+        All points are checked before the first is solved.
+    ModelError
+        If joblib cannot use the backend, or the market has no such method.
     SolverError
-        If a process that solves points was killed. The points that were finished are kept.
+        If a process that solves points was killed. Solved points remain in ``out``.
     KeyboardInterrupt
-        On Ctrl-C. The points that were finished are kept.
+        On Ctrl-C. Solved points remain in ``out``.
+
+    Examples
+    --------
+    >>> found = sweep("instances/selling-information/two-types.toml", "types.0.value=1:2:1")
+    >>> [round(point.value, 6) for point in found.solutions]
+    [0.271429, 0.431818]
     """
     case = source if isinstance(source, Instance) else load(source)
     if not isinstance(jobs, int) or jobs < 1:
         raise InstanceError(f"is {jobs!r}; must be a whole number, at least 1", field="jobs")
     curve = None if settings or points is not None else case.curve
+    method = method or case.method or "auto"
     options = Options(method, case.gap if gap is None else gap, time_limit, threads, exact)
     check_method(case, method)
     varied = varied_in(case, settings, points)
@@ -294,28 +252,48 @@ def sweep(
 
 
 def varied_in(case: Instance, settings: Sequence[str] = (), points: str | Path | None = None) -> tuple[Axis, ...]:
-    """What a sweep varies: the settings or points given as to `sweep`, or what the instance asks for.
+    """Read the axes of a sweep, from settings or points as in `sweep`, or from the instance's own ``[sweep]``.
+
+    Parameters
+    ----------
+    case : Instance
+    settings : sequence of str
+    points : path, optional
+
+    Returns
+    -------
+    tuple of Axis
 
     Raises
     ------
     InstanceError
-        As `sweep`, before anything is solved.
+        If both settings and points are given, or one of them is invalid.
     """
     if points is not None and settings:
         raise InstanceError("is given beside ranges of parameters; give one or the other", field="points")
     if not settings and points is None and case.curve is not None:
         settings, points = case.curve.set or (), case.points
-    return axes(case, settings) if points is None else (listed(case, points, registry.get(case.model).units),)
+    return axes(case, settings) if points is None else (axis_of_csv(case, points, registry.get(case.model).units),)
 
 
 def name_of(varied: Sequence[Axis]) -> str:
-    """What the files of a sweep are called: by the axes' names, cut where no file could be called so."""
+    """The name of a sweep's files: the names of its axes or, if that is too long for a file name, a hash of them.
+
+    Parameters
+    ----------
+    varied : sequence of Axis
+
+    Examples
+    --------
+    >>> name_of([Axis(("types[0].value",), ((Fraction(1),),))])
+    'by-types-0-value'
+    """
     whole = "by-" + "-".join(re.sub(r"\W+", "-", axis.name).strip("-") for axis in varied)
     return whole if len(whole.encode()) <= LONGEST_NAME else f"by-{hashlib.sha256(whole.encode()).hexdigest()[:NAME]}"
 
 
 def _checked(case: Instance, varied: Sequence[Axis], steps: Sequence[Settings]) -> list[str]:
-    """The names of all points, so that one the market does not accept is told before the first is solved."""
+    """Check that the market accepts every point, and return their hashes."""
     names = []
     for k, step in enumerate(steps):
         try:
@@ -330,10 +308,10 @@ def _checked(case: Instance, varied: Sequence[Axis], steps: Sequence[Settings]) 
 def _solved(
     case: Instance, points: list[Settings], left: list[int], options: Options, jobs: int, backend: str
 ) -> Generator[Point]:
-    """Points as they get solved."""
+    """Yield the points in the order in which they are solved."""
     tasks = (joblib.delayed(_point)(k, vary(case, points[k]), options) for k in left)
     kwargs = {"initializer": _leave_with, "initargs": (os.getpid(),)} if backend == "loky" else {}
-    if backend == "loky":  # which starts as many processes as it is told, whatever there is to do
+    if backend == "loky":  # loky starts the requested number of processes even if there are fewer points
         jobs = max(1, min(jobs, len(left), MOST_PER_CORE * (os.cpu_count() or 1)))
     try:
         with joblib.parallel_config(backend, n_jobs=jobs, **kwargs):
@@ -343,7 +321,7 @@ def _solved(
     with _deaf_to_interrupts():
         answers = parallel(tasks)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed")  # after Ctrl-C they have to go
+        warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed")  # expected after Ctrl-C
         try:
             yield from answers
         except BrokenExecutor as error:
@@ -352,9 +330,9 @@ def _solved(
 
 
 def _leave_with(starter: int) -> None:
-    """In a process of a sweep: show no warnings, and end with the process that started it.
+    """In a process of a sweep, suppress warnings, and exit when the process that started it ends.
 
-    If that one was killed, this one would wait forever to hand over its result.
+    Otherwise, if that process was killed, this one would wait forever to return its result.
     """
     warnings.filterwarnings("ignore", append=True)
 
@@ -368,7 +346,7 @@ def _leave_with(starter: int) -> None:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started here never hear of Ctrl-C, which is for the one that starts them: they inherit that it is ignored."""
+    """Start processes that ignore Ctrl-C, which only the starting process handles; they inherit the signal's setting."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -380,9 +358,9 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _point(k: int, case: Instance, options: Options) -> Point:
-    """Solve one point, wherever this runs; what went wrong is handed back, so that the other points go on."""
+    """Solve one point; an error is returned rather than raised, so that the other points are still solved."""
     try:
-        return k, solve(case, threads=options.threads, **options.asked())
+        return k, solve(case, threads=options.threads, **options.requested())
     except OptmarketError as error:
         return k, error
 
@@ -390,7 +368,7 @@ def _point(k: int, case: Instance, options: Options) -> Point:
 def _kept(
     case: Instance, points: list[Settings], names: list[str], folder: Path, options: Options, say: Callable[[str], object]
 ) -> dict[int, Solution]:
-    """The points a former sweep left that are what would be solved now."""
+    """Read the points that an earlier sweep saved with the same instance, parameters, options and version."""
     found: dict[int, Solution] = {}
     refused: dict[str, int] = {}
     for k, (point, name) in enumerate(zip(points, names, strict=True)):
@@ -407,9 +385,11 @@ def _kept(
         if why:
             refused[why] = refused.get(why, 0) + 1
             continue
-        if kept.settings != point:  # the same numbers, come to by setting others
+        if kept.settings != point:  # the same parameters, although the earlier sweep varied others
             kept = replace(
-                kept, title=vary(case, point).title, instance={**kept.instance, "set": {p: str(v) for p, v in point.items()}}
+                kept,
+                title=vary(case, point).title,
+                instance=replace(kept.instance, set={path: str(value) for path, value in point.items()}),
             )
             kept.write(file)
         found[k] = kept
@@ -421,11 +401,11 @@ def _kept(
 
 
 def _unlike(kept: Solution, name: str, options: Options) -> str | None:
-    """Why a point on disk is not the one asked for."""
-    if kept.instance["sha256"] != name:
+    """State why a saved point cannot be used; None if it can."""
+    if kept.instance.sha256 != name:
         return "solved for another instance"
-    if kept.run.get("optmarket") != VERSION:
-        return f"made by version {kept.run.get('optmarket', 'unknown')}, and this is {VERSION}"
-    if kept.run.get("asked") != options.asked():
+    if kept.run.optmarket != VERSION:
+        return f"made by version {kept.run.optmarket or 'unknown'}, and this is {VERSION}"
+    if kept.run.requested != options.requested():
         return "solved with other options"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import highspy
 import numpy as np
@@ -39,10 +40,17 @@ def small() -> LinearProgram:
     return program
 
 
+def program_of(case: str) -> LinearProgram:
+    params: Any = load(INSTANCES / f"{case}.toml").params
+    found = selling_information.program(selling_information.market(params))
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("suffix", [".mps", ".lp"])
 @pytest.mark.parametrize(("case", "revenue"), CASES)
 def test_a_written_market_reads_back_to_its_revenue(case: str, revenue: float, suffix: str, tmp_path: Path) -> None:
-    program = selling_information.program(load(INSTANCES / f"{case}.toml").params)
+    program = program_of(case)
     export.write(program, tmp_path / f"program{suffix}")
     assert read_and_solve(tmp_path / f"program{suffix}") == pytest.approx(revenue, rel=1e-9)
     assert [path.name for path in tmp_path.iterdir()] == [f"program{suffix}"]
@@ -58,7 +66,7 @@ def test_sense_offset_unit_and_names_are_written(suffix: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("case", "revenue"), CASES)
 def test_cvxpy_agrees(case: str, revenue: float) -> None:
-    problem = selling_information.program(load(INSTANCES / f"{case}.toml").params).to_cvxpy()
+    problem = program_of(case).to_cvxpy()
     assert problem.solve(solver="HIGHS") == pytest.approx(revenue, rel=1e-8)
 
 

@@ -1,4 +1,4 @@
-"""Bounds hold for any multipliers, rounding included, and a proof accepts nothing but the exact optimum."""
+"""Bounds hold for any dual_values, rounding included, and a proof accepts nothing but the exact optimum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from optmarket.lp.exact_arithmetic import solve_exactly
 from optmarket.lp.float_bound import Basis, Proof, _solve, exact_bound, prove, safe_bound, vertex
 from optmarket.lp.highs import solve
 from optmarket.lp.program import LinearProgram, Rows
-from optmarket.solution import Status
+from optmarket.options import Status
 
 INF = math.inf
 third = Fraction(1, 3)
@@ -57,15 +57,15 @@ def float_rows(rows: Rows) -> Rows:
     return replace(rows, **{name: getattr(rows, name).astype(np.float64) for name in ("value", "lower", "upper")})
 
 
-def projected(exact: LinearProgram, multipliers: Any) -> Any:
-    """The multipliers as Fractions, 0 where their sign asks for a bound that the row has not."""
+def projected(exact: LinearProgram, dual_values: Any) -> Any:
+    """The dual_values as Fractions, 0 where their sign asks for a bound that the row has not."""
     rows, sign = exact.rows["rows"], 1 if exact.sense == "max" else -1
-    sides = [high if sign * y > 0 else low for y, low, high in zip(multipliers, rows.lower, rows.upper, strict=True)]
-    return array([0 if math.isinf(side) else Fraction(y) for y, side in zip(multipliers, sides, strict=True)])
+    sides = [high if sign * y > 0 else low for y, low, high in zip(dual_values, rows.lower, rows.upper, strict=True)]
+    return array([0 if math.isinf(side) else Fraction(y) for y, side in zip(dual_values, sides, strict=True)])
 
 
 number = st.builds(Fraction, st.integers(-12, 12), st.sampled_from([1, 2, 3, 7, 10, 49]))
-multiplier = st.one_of(st.floats(-10, 10), st.floats(-1e6, 1e6), st.just(0.0), st.sampled_from([1 / 3, -1e-12, 1e12]))
+dual_value = st.one_of(st.floats(-10, 10), st.floats(-1e6, 1e6), st.just(0.0), st.sampled_from([1 / 3, -1e-12, 1e12]))
 
 
 @st.composite
@@ -77,7 +77,7 @@ def programs(draw: st.DrawFn) -> LinearProgram:
         return draw(st.lists(number, min_size=count, max_size=count))
 
     low, width, cost = numbers(columns), [abs(w) for w in numbers(columns)], numbers(columns)
-    inside = [lo + w * draw(st.sampled_from([0, third, 1])) for lo, w in zip(low, width, strict=True)]
+    inside = [lo + w * draw(st.sampled_from([Fraction(0), third, Fraction(1)])) for lo, w in zip(low, width, strict=True)]
     coefficients = [numbers(columns) for _ in range(rows)]
     bounds: list[list[Any]] = []
     for row in coefficients:
@@ -104,9 +104,9 @@ def claimed(exact: LinearProgram, columns: list[int], rows: list[int]) -> Proof:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(programs(), st.data())
-def test_any_multipliers_bound_the_optimum(exact: LinearProgram, data: st.DataObject) -> None:
+def test_any_dual_values_bound_the_optimum(exact: LinearProgram, data: st.DataObject) -> None:
     floating, rows = rounded(exact), exact.rows["rows"]
-    y = np.array(data.draw(st.lists(multiplier, min_size=len(rows), max_size=len(rows))), dtype=np.float64)
+    y = np.array(data.draw(st.lists(dual_value, min_size=len(rows), max_size=len(rows))), dtype=np.float64)
     value, sign = proved(exact).value, 1 if exact.sense == "max" else -1
     safe = Fraction(safe_bound(floating, floating.rows["rows"], y))
     assert sign * (safe - value) >= 0
@@ -121,14 +121,22 @@ def test_any_multipliers_bound_the_optimum(exact: LinearProgram, data: st.DataOb
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(programs())
-def test_optimal_multipliers_are_tight(exact: LinearProgram) -> None:
+def test_optimal_dual_values_are_tight(exact: LinearProgram) -> None:
     floating = rounded(exact)
     result, proof = solve(floating), proved(exact)
     assert Fraction(result.bound) >= proof.value if exact.sense == "max" else Fraction(result.bound) <= proof.value
     assert result.bound == pytest.approx(float(proof.value), abs=1e-9)
-    assert exact_bound(exact, exact.rows["rows"], proof.multipliers) == proof.value
+    assert exact_bound(exact, exact.rows["rows"], proof.dual_values) == proof.value
     assert np.all(exact.rows["rows"].violation(proof.x) == 0)
     assert (exact.objective * proof.x).sum() + exact.offset == proof.value
+
+
+@pytest.mark.parametrize("sense", ["max", "min"])
+@pytest.mark.parametrize("offset", [third, -third, Fraction(1, 10), Fraction(7, 10)])
+def test_the_bound_of_a_constant_objective_covers_the_rounding_of_its_offset(sense: Any, offset: Fraction) -> None:
+    exact = build(sense, [0], [[0, 1]], [[1]], [[0, 1]], offset)
+    bound = Fraction(solve(rounded(exact)).bound)
+    assert 0 <= (bound - offset) * (1 if sense == "max" else -1) <= Fraction(1, 10**15)
 
 
 @pytest.mark.parametrize("sense", ["max", "min"])
@@ -160,7 +168,7 @@ def test_an_open_box_gives_no_bound_unless_its_column_is_silent(sense: Any, wors
         rows = float_rows(used.rows["rows"])
         assert safe_bound(used, rows, np.array([0.5])) == worst
         assert safe_bound(used, rows, np.array([-0.5])) == worst
-        # nothing in the objective and no multiplier on its rows: the column cannot matter
+        # nothing in the objective and no dual_value on its rows: the column cannot matter
         assert safe_bound(used, rows, np.array([0.0])) == pytest.approx(1.0 if sense == "max" else 0.0, abs=1e-14)
         assert safe_bound(idle, float_rows(idle.rows["rows"]), np.array([1.0])) == worst
         # a reduced cost of zero in floats is not known to be one
@@ -174,13 +182,13 @@ def test_an_open_box_gives_no_bound_unless_its_column_is_silent(sense: Any, wors
 
 
 @pytest.mark.parametrize("bad", [math.nan, INF, -INF, 1e308])
-def test_senseless_multipliers_still_give_a_bound(bad: float) -> None:
+def test_senseless_dual_values_still_give_a_bound(bad: float) -> None:
     made = build("max", [1, 1], [[0, 1], [0, 1]], [[1, 2]], [[-1, 2]])
     with np.errstate(all="ignore"):
         assert safe_bound(made, float_rows(made.rows["rows"]), np.array([bad])) >= 1.5
 
 
-def test_multipliers_of_the_wrong_sign_are_ignored() -> None:
+def test_dual_values_of_the_wrong_sign_are_ignored() -> None:
     made = build("max", [1], [[0, 5]], [[1], [1]], [[-INF, 2], [1, INF]])
     rows = float_rows(made.rows["rows"])
     assert safe_bound(made, rows, np.array([-3.0, 7.0])) == safe_bound(made, rows, np.zeros(2)) == pytest.approx(5, abs=1e-14)
@@ -209,7 +217,7 @@ def test_a_known_optimum(sense: Any) -> None:
     assert (result.basis.columns.tolist(), result.basis.rows.tolist()) == OPTIMAL
     proof = claimed(corner(sense), *OPTIMAL)
     # 3 p + q = 1/3 and p + 3 q = 1/7
-    assert proof.multipliers.tolist() == [sign * Fraction(3, 28), sign * Fraction(1, 84), 0]
+    assert proof.dual_values.tolist() == [sign * Fraction(3, 28), sign * Fraction(1, 84), 0]
     assert proof.x.tolist() == [Fraction(1, 4), Fraction(1, 4)]
     assert proof.value == sign * (Fraction(1, 12) + Fraction(1, 28) + Fraction(1, 4))
     assert proved(corner(sense)).value == proof.value
@@ -224,7 +232,7 @@ def test_proving_uses_nothing_up() -> None:
 
     before = content()
     first, second = claimed(made, *OPTIMAL), claimed(made, *OPTIMAL)
-    assert first.x.tolist() == second.x.tolist() and first.multipliers.tolist() == second.multipliers.tolist()
+    assert first.x.tolist() == second.x.tolist() and first.dual_values.tolist() == second.dual_values.tolist()
     assert content() == before
 
 
@@ -248,23 +256,23 @@ def test_a_wrong_basis_is_refused(why: str, columns: list[int], rows: list[int])
 def test_a_vertex_says_what_is_wrong_with_it() -> None:
     listed = corner().rows["rows"]
 
-    def faults(columns: list[int], rows: list[int]) -> tuple[Fraction, Fraction]:
+    def mistakes(columns: list[int], rows: list[int]) -> tuple[Fraction, Fraction]:
         found = vertex(corner(), listed, Basis(np.array(columns), np.array(rows)))
         return found.infeasible, found.unpriced
 
-    assert faults(*OPTIMAL) == (0, 0)
-    assert faults([-1, -1], [0, 0, 0]) == (0, third)  # x wants up by its objective
-    assert faults([0, -1], [1, 0, 0]) == (0, Fraction(1, 7) - third / 3)  # y, less a third of x on the first row
-    assert faults([0, -1], [0, 1, 0]) == (2, 0)  # (1, 0): 3 against 1, though the prices (0, 1/3) are right
+    assert mistakes(*OPTIMAL) == (0, 0)
+    assert mistakes([-1, -1], [0, 0, 0]) == (0, third)  # x wants up by its objective
+    assert mistakes([0, -1], [1, 0, 0]) == (0, Fraction(1, 7) - third / 3)  # y, less a third of x on the first row
+    assert mistakes([0, -1], [0, 1, 0]) == (2, 0)  # (1, 0): 3 against 1, though the prices (0, 1/3) are right
 
 
-def test_tampered_multipliers_and_points_are_refused() -> None:
+def test_tampered_dual_values_and_points_are_refused() -> None:
     made, rows = corner(), corner().rows["rows"]
     found = vertex(made, rows, Basis(np.array(OPTIMAL[0]), np.array(OPTIMAL[1])))
     hair = array([Fraction(1, 10**40), 0, 0])
     assert prove(made, rows, found).value == Fraction(1, 12) + Fraction(1, 28) + Fraction(1, 4)
     with pytest.raises(SolverError, match="optimal"):
-        prove(made, rows, replace(found, multipliers=found.multipliers + hair))
+        prove(made, rows, replace(found, dual_values=found.dual_values + hair))
     with pytest.raises(SolverError, match="feasible"):
         prove(made, rows, replace(found, x=found.x + hair[:2]))
     with pytest.raises(SolverError, match="optimal"):
@@ -300,7 +308,7 @@ def test_refinement_sees_what_floats_do_not(sense: Any, power: int) -> None:
     proof = proved(made)
     assert proof.x.tolist() == [Fraction(3, 2) * hair, 1 - Fraction(3, 2) * hair]
     assert proof.value == sign * (1 - Fraction(3, 2) * hair**2)
-    assert exact_bound(made, made.rows["rows"], proof.multipliers) == proof.value
+    assert exact_bound(made, made.rows["rows"], proof.dual_values) == proof.value
 
 
 @dataclass(frozen=True)
@@ -309,7 +317,7 @@ class Ceiling:
 
     height: Fraction
 
-    def seed(self) -> Rows:
+    def initial_cuts(self) -> Rows:
         return Rows.join([])
 
     def separate(self, x: Any, tolerance: float) -> tuple[Rows, Any]:
@@ -319,7 +327,7 @@ class Ceiling:
     def size(self) -> tuple[int, int, int]:
         return 0, 0, 0
 
-    def list_all(self, program: LinearProgram) -> None:
+    def add_all(self, program: LinearProgram) -> None:
         row = np.array([[Fraction(1), Fraction(1)]])
         program.add_rows("ceiling", Rows.dense(np.array([[0, 1]]), row, -INF, self.height))
 
@@ -338,7 +346,7 @@ def test_rows_of_families_are_checked(height: Fraction, good: bool) -> None:
 def test_a_program_without_rows() -> None:
     made = build("max", [third, -third], [[0, 3], [1, 2]], [], [])
     proof = proved(made)
-    assert (proof.value, proof.x.tolist(), len(proof.multipliers)) == (third * 2, [3, 1], 0)
+    assert (proof.value, proof.x.tolist(), len(proof.dual_values)) == (third * 2, [3, 1], 0)
 
 
 # The rational solver --------------------------------------------------------------------------------------------------

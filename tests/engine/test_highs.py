@@ -1,10 +1,9 @@
-"""Linear programs with answers known on paper, rows on demand against rows listed, and stops that keep their bounds."""
+"""Linear programs with answers known on paper, lazy constraints against the full program, and stops that keep their bounds."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import highspy
@@ -13,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from support.small_programs import diamond, matrix
 
-from optmarket.errors import InstanceError, ModelError, SolverError
-from optmarket.lp import highs, program
-from optmarket.lp.highs import FEASIBILITY, LpResult, solve
+from optmarket.errors import InstanceError, SolverError
+from optmarket.lp import highs
+from optmarket.lp.highs import LpResult, solve
 from optmarket.lp.program import LinearProgram, Rows
-from optmarket.solution import Options, Progress, Status
+from optmarket.options import Options, Progress, Status
+from optmarket.tolerances import FEASIBILITY
 
 INF = math.inf
 
@@ -34,7 +35,7 @@ class Case:
     rows: list[tuple[list[float], float, float]]
     value: float = math.nan
     x: list[float] = field(default_factory=list)
-    multipliers: list[float] = field(default_factory=list)
+    dual_values: list[float] = field(default_factory=list)
     offset: float = 0.0
 
     def build(self, shift: tuple[int, float] = (0, 0.0)) -> LinearProgram:
@@ -49,13 +50,8 @@ class Case:
         return made
 
 
-def matrix(coefficients: Any, lower: Any, upper: Any) -> Rows:
-    value = np.array(coefficients, dtype=float)
-    index = np.broadcast_to(np.arange(value.shape[1]), value.shape)
-    return Rows.dense(index, value, np.array(lower, dtype=float), np.array(upper, dtype=float))
-
-
 FREE, UNIT, THREE = (0.0, 100.0), (0.0, 1.0), (0.0, 3.0)
+
 ANSWERED = [
     Case(
         "max, at most",
@@ -95,7 +91,7 @@ def test_known_answers(case: Case) -> None:
     assert reached == pytest.approx(case.value, abs=1e-9)
     if case.x:
         np.testing.assert_allclose(result.x, case.x, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(result.multipliers, case.multipliers, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(result.dual_values, case.dual_values, rtol=0, atol=1e-9)
     # the bound holds, and nothing is lost on the way to it
     excess = result.bound - case.value if case.sense == "max" else case.value - result.bound
     assert 0 <= excess <= 1e-9
@@ -107,14 +103,14 @@ def test_known_answers(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", ANSWERED, ids=lambda case: case.name)
-def test_multipliers_are_derivatives(case: Case) -> None:
+def test_dual_values_are_derivatives(case: Case) -> None:
     step = 1e-3
-    for row, multiplier in enumerate(solve(case.build()).multipliers):
+    for row, dual_value in enumerate(solve(case.build()).dual_values):
         for sign in (-1, 1):
             moved = solve(case.build((row, sign * step)))
             assert moved.x is not None
             value = float(np.dot(case.cost, moved.x)) + case.offset
-            assert (value - case.value) / (sign * step) == pytest.approx(multiplier, abs=1e-6), f"row {row}"
+            assert (value - case.value) / (sign * step) == pytest.approx(dual_value, abs=1e-6), f"row {row}"
 
 
 NO_ANSWER = [
@@ -150,14 +146,18 @@ def test_redundant_and_contradicting_copies() -> None:
 @pytest.mark.parametrize(("sense", "value"), [("max", 3 + 2 + 1), ("min", 3 - 1 - 2)])
 def test_no_rows(sense: Any, value: float) -> None:
     result = solve(Case("", sense, [1, -1], [(-1, 2), (-1, 2)], [], offset=3.0).build())
-    assert (result.status, len(result.rows), len(result.multipliers)) == (Status.OPTIMAL, 0, 0)
+    assert (result.status, len(result.rows), len(result.dual_values)) == (Status.OPTIMAL, 0, 0)
     assert result.bound == pytest.approx(value, abs=1e-9)
     assert result.blocks == {}
 
 
 def test_degenerate_vertex() -> None:
     # Beale's example, on which a careless simplex method cycles: optimum -1/20 at (1/25, 0, 1, 0)
-    rows = [([0.25, -60, -1 / 25, 9], -INF, 0), ([0.5, -90, -1 / 50, 3], -INF, 0), ([0, 0, 1, 0], -INF, 1)]
+    rows: list[tuple[list[float], float, float]] = [
+        ([0.25, -60, -1 / 25, 9], -INF, 0),
+        ([0.5, -90, -1 / 50, 3], -INF, 0),
+        ([0, 0, 1, 0], -INF, 1),
+    ]
     result = solve(Case("", "min", [-0.75, 150, -1 / 50, 6], [FREE] * 4, rows).build())
     assert result.x is not None
     np.testing.assert_allclose(result.x, [1 / 25, 0, 1, 0], atol=1e-9)
@@ -209,14 +209,14 @@ def test_boxed_programs_against_scipy(data: st.DataObject, columns: int, rows: i
         b_ub=np.concatenate([upper, -lower[finite]]),
         bounds=(0, 1),
     )
-    assert result.x is not None and other.success
+    assert result.x is not None and other.success and other.fun is not None
     assert result.x @ cost == pytest.approx(sign * other.fun, abs=1e-9)
     assert made.rows["rows"].violation(result.x).max() <= 1e-9
-    # strong duality: the multipliers alone give the same value
+    # strong duality: the dual_values alone give the same value
     assert result.bound == pytest.approx(sign * other.fun + 2.5, abs=1e-9)
 
 
-# Rows on demand -------------------------------------------------------------------------------------------------------
+# lazy constraints -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class Tangents:
         value = np.column_stack([-self.slope[which], np.ones(n)])
         return Rows.dense(np.tile([self.x, self.height], (n, 1)), value, self.level[which], np.full(n, INF))
 
-    def seed(self) -> Rows:
+    def initial_cuts(self) -> Rows:
         return self.rows(np.arange(1))
 
     def separate(self, x: Any, tolerance: float) -> tuple[Rows, Any]:
@@ -244,36 +244,8 @@ class Tangents:
     def size(self) -> tuple[int, int, int]:
         return len(self.slope), 0, 2 * len(self.slope)
 
-    def list_all(self, made: LinearProgram) -> None:
+    def add_all(self, made: LinearProgram) -> None:
         made.add_rows("tangents", self.rows(np.arange(len(self.slope))))
-
-
-@dataclass(frozen=True)
-class SignRows:
-    """``sum s_k x_k <= 1`` for every vector s of signs: 2^n rows, or n + n variables for the absolute values."""
-
-    x: Any
-
-    def seed(self) -> Rows:
-        return Rows.join([])
-
-    def separate(self, x: Any, tolerance: float) -> tuple[Rows, Any]:
-        failure = float(np.abs(x[self.x]).sum() - 1)
-        signs = np.where(x[self.x] >= 0, 1.0, -1.0)[None]
-        found = Rows.dense(self.x[None], signs, -INF, 1.0) if failure > tolerance else Rows.join([])
-        return found, max(0.0, failure)
-
-    def size(self) -> tuple[int, int, int]:
-        n = len(self.x)
-        return 2 * n + 1, n, 5 * n
-
-    def list_all(self, made: LinearProgram) -> None:
-        n = len(self.x)
-        size = made.add_variables("size", (n,), upper=10.0)
-        for name, sign in (("above", 1.0), ("below", -1.0)):
-            pairs = np.column_stack([self.x, size])
-            made.add_rows(name, Rows.dense(pairs, np.tile([-sign, 1.0], (n, 1)), 0.0, INF))
-        made.add_rows("total", Rows.dense(size[None], np.ones((1, n)), -INF, 1.0))
 
 
 def parabola(pieces: int = 201) -> LinearProgram:
@@ -286,23 +258,15 @@ def parabola(pieces: int = 201) -> LinearProgram:
     return made
 
 
-def diamond(n: int = 12) -> LinearProgram:
-    """max c x over the unit ball of the sum of absolute values: the largest absolute c, here n."""
-    made = LinearProgram("max")
-    cost = np.arange(1.0, n + 1) * np.where(np.arange(n) % 2, 1, -1)
-    made.add_family("signs", SignRows(made.add_variables("x", (n,), lower=-10.0, upper=10.0, objective=cost)))
-    return made
-
-
 @pytest.mark.parametrize(
     ("made", "value"),
     # the tangents at -0.17 and -0.16 meet at x = -0.165, their slopes are on either side of -1/3, the height is the product
     [(parabola(), 0.17 * 0.16 - 0.165 / 3), (diamond(), 12.0)],
     ids=["tangents", "signs"],
 )
-def test_rows_on_demand_and_listed_agree(made: LinearProgram, value: float) -> None:
+def test_lazy_constraints_and_the_full_program_agree(made: LinearProgram, value: float) -> None:
     told: list[Progress] = []
-    cuts, full = solve(made, Options(progress=told.append)), solve(made.listed())
+    cuts, full = solve(made, Options(progress=told.append)), solve(made.full())
     worse = -1 if made.sense == "max" else 1
     for result in (cuts, full):
         assert result.status is Status.OPTIMAL and result.x is not None
@@ -310,8 +274,8 @@ def test_rows_on_demand_and_listed_agree(made: LinearProgram, value: float) -> N
         assert made.objective @ result.x[: made.columns] == pytest.approx(value, abs=1e-9)
     assert cuts.rounds > 1 == full.rounds
     assert cuts.violation <= FEASIBILITY
-    assert len(cuts.rows) == len(cuts.multipliers)
-    size, listed = made.size(listed=True), made.listed().size()
+    assert len(cuts.rows) == len(cuts.dual_values)
+    size, listed = made.size(full=True), made.full().size()
     assert size[:2] == listed[:2] and size[2] - 1 <= listed[2] <= size[2]  # the tangent at 0 has a zero
     name = next(iter(made.families))
     assert cuts.blocks[name].rows == len(cuts.rows) and cuts.blocks[name].worst <= FEASIBILITY
@@ -325,7 +289,7 @@ def test_rows_on_demand_and_listed_agree(made: LinearProgram, value: float) -> N
 def test_listing_leaves_the_program_as_it_was() -> None:
     made = diamond()
     before = made.size()
-    listed = made.listed()
+    listed = made.full()
     assert (made.size(), set(made.families), set(made.rows)) == (before, {"signs"}, set())
     assert (set(listed.rows), listed.families) == ({"above", "below", "total"}, {})
     assert listed.columns == 2 * made.columns == len(listed.objective) == len(listed.lower) == len(listed.upper)
@@ -351,12 +315,12 @@ def test_gap_stops_early_with_a_bound_that_holds() -> None:
 @pytest.mark.parametrize(("made", "value"), [(parabola(), -0.0278), (diamond(), 12.0)], ids=["min", "max"])
 @pytest.mark.parametrize("listed", [False, True])
 def test_no_time_at_all(made: LinearProgram, value: float, listed: bool) -> None:
-    result = solve(made.listed() if listed else made, Options(time_limit=0))
+    result = solve(made.full() if listed else made, Options(time_limit=0))
     assert result.status is Status.TIME_LIMIT
     assert math.isfinite(result.bound)
     assert result.bound >= value if made.sense == "max" else result.bound <= value
     assert result.basis is None
-    assert len(result.multipliers) == len(result.rows)
+    assert len(result.dual_values) == len(result.rows)
 
 
 @pytest.mark.parametrize("when", [1, 2, 4])
@@ -369,7 +333,7 @@ def test_interrupted_between_rounds(when: int) -> None:
     assert (result.status, result.rounds, result.basis) == (Status.INTERRUPTED, when, None)
     assert result.x is not None and result.bound >= 12
     assert result.bound >= diamond().objective @ result.x - 1e-9
-    assert len(result.multipliers) == len(result.rows)
+    assert len(result.dual_values) == len(result.rows)
     # and the engine is as good as new
     assert solve(diamond()).bound == pytest.approx(12, abs=1e-9)
 
@@ -410,145 +374,10 @@ def test_threads(threads: int) -> None:
 
 
 def test_impossible_options_are_refused() -> None:
-    for option in ({"threads": 0}, {"gap": -1.0}, {"gap": float("nan")}, {"time_limit": float("inf")}):
+    options: list[dict[str, Any]] = [{"threads": 0}, {"gap": -1.0}, {"gap": float("nan")}, {"time_limit": float("inf")}]
+    for option in options:
         with pytest.raises(InstanceError, match=next(iter(option))):
-            Options(**option)  # type: ignore[arg-type]
-
-
-# Building -------------------------------------------------------------------------------------------------------------
-
-third = Fraction(1, 3)
-
-
-def fractions(*values: Any) -> Any:
-    return np.array([Fraction(v) for v in values], dtype=object)
-
-
-def test_dense_drops_zeros_and_spreads_bounds() -> None:
-    index = np.array([[2, 0, 1], [1, 2, 0]])
-    rows = Rows.dense(index, np.array([[1.0, 0.0, 3.0], [0.0, 0.0, -2.0]]), 0.5, np.array([1.0, INF]))
-    assert rows.start.tolist() == [0, 2, 3]
-    assert rows.index.tolist() == [2, 1, 0]
-    assert rows.value.tolist() == [1, 3, -2]
-    assert (rows.lower.tolist(), rows.upper.tolist()) == ([0.5, 0.5], [1, INF])
-    assert rows.owner().tolist() == [0, 0, 1]
-    assert rows.activity(np.array([5.0, 7.0, 11.0])).tolist() == [11 + 21, -10]
-    assert rows.violation(np.array([5.0, 7.0, 11.0])).tolist() == [31, 10.5]
-    assert rows.violation(np.array([-1.0, 0.0, 1.0])).tolist() == [0, 0]
-
-
-def test_rows_of_fractions_stay_fractions() -> None:
-    value = np.array([[third, Fraction(0)], [Fraction(1), -third]], dtype=object)
-    rows = Rows.dense(np.array([[0, 1], [0, 1]]), value, 0.5, INF)
-    assert rows.value.tolist() == [third, 1, -third]
-    assert rows.lower.tolist() == [Fraction(1, 2)] * 2 and all(isinstance(low, Fraction) for low in rows.lower)
-    assert rows.upper.tolist() == [INF, INF]
-    x = fractions("1/7", "2/7")
-    assert rows.activity(x).tolist() == [Fraction(1, 21), Fraction(1, 21)]
-    assert rows.violation(x).tolist() == [Fraction(19, 42), Fraction(19, 42)]
-    assert rows.violation(fractions(30, 0)).tolist() == [0, 0]
-
-
-def test_join_and_take() -> None:
-    first = Rows.dense(np.array([[0, 1]]), fractions(1, 0)[None], -INF, Fraction(2))
-    second = Rows.dense(np.array([[1, 2], [0, 2]]), np.array([fractions(3, third), fractions(0, 0)]), Fraction(1), Fraction(1))
-    joined = Rows.join([first, Rows.join([]), second])
-    assert joined.start.tolist() == [0, 1, 3, 3]
-    assert joined.index.tolist() == [0, 1, 2]
-    assert joined.value.tolist() == [1, 3, third]
-    assert (joined.lower.tolist(), joined.upper.tolist()) == ([-INF, 1, 1], [2, 1, 1])
-    x = fractions(1, 2, 3)
-    assert joined.activity(x).tolist() == [1, 7, 0]
-    taken = joined.take(np.array([2, 1, 1]))
-    assert (taken.start.tolist(), taken.index.tolist(), taken.value.tolist()) == ([0, 0, 2, 4], [1, 2, 1, 2], [3, third] * 2)
-    assert taken.violation(x).tolist() == [1, 6, 6]
-    assert len(joined.take(np.array([], dtype=int))) == 0
-    assert Rows.join([second]) is second
-    assert len(Rows.join([])) == 0 and Rows.join([]).violation(np.ones(3)).tolist() == []
-
-
-def test_float_and_exact_blocks_join_exactly() -> None:
-    made = LinearProgram()
-    made.add_variables("float", (2,), lower=-INF, upper=0.5)
-    made.add_variables("exact", (1, 2), upper=fractions(third, 1)[None], objective=third)
-    assert made.upper.tolist() == [Fraction(1, 2), Fraction(1, 2), third, 1]
-    assert all(isinstance(value, Fraction) for value in made.objective)
-    assert made.lower.tolist() == [-INF, -INF, 0, 0]
-    assert made.variables["exact"].tolist() == [[2, 3]]
-    assert made.size() == (0, 4, 0)
-
-
-def test_names_are_used_once() -> None:
-    made = diamond()
-    with pytest.raises(ModelError, match="variables 'x' already"):
-        made.add_variables("x", (1,))
-    row = matrix([[1.0]], [0.0], [1.0])
-    made.add_rows("mine", row)
-    for name in ("mine", "signs"):
-        with pytest.raises(ModelError, match=f"rows '{name}' already"):
-            made.add_rows(name, row)
-        with pytest.raises(ModelError, match=f"rows '{name}' already"):
-            made.add_family(name, SignRows(made.variables["x"]))
-    assert (made.columns, set(made.rows), set(made.families)) == (12, {"mine"}, {"signs"})
-
-
-@pytest.mark.parametrize("part", ["lower", "upper", "objective"])
-def test_shapes_must_agree(part: str) -> None:
-    made = LinearProgram()
-    wrong: dict[str, Any] = {part: np.zeros(3)}
-    with pytest.raises(ModelError, match=rf"'x' have shape \(2, 3\), their {part} has \(3,\)"):
-        made.add_variables("x", (2, 3), **wrong)
-    assert made.columns == 0
-
-
-def test_columns_must_exist() -> None:
-    made = LinearProgram()
-    made.add_variables("x", (2,))
-    with pytest.raises(ModelError, match="'r' name column 2; the program has 2"):
-        made.add_rows("r", Rows.dense(np.array([[0, 2]]), np.ones((1, 2)), 0.0, 1.0))
-    with pytest.raises(ModelError, match="'r' name column"):
-        made.add_rows("r", Rows.dense(np.array([[0, -1]]), np.ones((1, 2)), 0.0, 1.0))
-    made.add_rows("r", Rows.dense(np.array([[0, 2]]), np.array([[1.0, 0.0]]), 0.0, 1.0))  # zero times no column
-
-
-@pytest.mark.parametrize(
-    ("start", "index", "lower"), [([0, 1], [0], [0.0, 0.0]), ([0, 2], [0], [0.0]), ([0, 1], [0, 1], [0.0]), ([], [], [])]
-)
-def test_rows_must_fit_together(start: list[int], index: list[int], lower: list[float]) -> None:
-    value, bound = np.ones(len(index)), np.array(lower)
-    with pytest.raises(ModelError, match="rows have"):
-        Rows(np.array(start, dtype=int), np.array(index, dtype=int), value, bound, bound)
-
-
-def test_a_column_twice_in_a_row_is_refused() -> None:
-    made = LinearProgram()
-    made.add_variables("x", (2,), upper=1.0)
-    made.add_rows("r", Rows.dense(np.array([[1, 1]]), np.ones((1, 2)), 0.0, 1.0))
-    with pytest.raises(SolverError):
-        solve(made)
-
-
-def test_a_program_too_large_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    @dataclass(frozen=True)
-    class Huge(SignRows):
-        def size(self) -> tuple[int, int, int]:
-            return 3_000_000, 1_000_000, 20_000_000
-
-        def list_all(self, made: LinearProgram) -> None:
-            raise AssertionError("built all the same")
-
-    monkeypatch.setattr(program, "memory_limit", lambda: 2**30)
-    made = LinearProgram()
-    made.add_family("huge", Huge(made.add_variables("x", (5,), upper=1.0)))
-    with pytest.raises(ModelError) as caught:
-        made.listed()
-    for said in ("3,000,000 rows", "1,000,005 columns", "20,000,000 non-zeros", "limit is 1.0 GiB"):
-        assert said in str(caught.value)
-    program.check_memory(3_000, 1_000, 20_000, "a small one")  # and only then
-
-
-def test_the_memory_limit_is_this_machines() -> None:
-    assert 2**28 <= program.memory_limit() <= 2**50
+            Options(**option)
 
 
 def test_the_version_stated_is_the_solvers_own() -> None:

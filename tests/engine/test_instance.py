@@ -12,100 +12,25 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from support.toy_instances import (
+    GOOD,
+    NUMBER,
+    Buyer,
+    Density,
+    Named,
+    Params,
+    Strict,
+    changed,
+    error_of,
+    expecting,
+    params_of,
+)
 
-from optmarket.errors import InstanceError, ModelError
-from optmarket.instances.instance import Instance, canonical, divided, parse, read, sha256
-from optmarket.instances.template import template
-from optmarket.instances.validation import translate
-from optmarket.rationals import Exact, NonnegativeExact, PositiveExact, to_one
-from optmarket.solution import Claim
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Piece(Strict):
-    start: Exact = Field(alias="from", description="where the piece starts")
-    height: PositiveExact = Field(description="density on the piece")
-
-
-class Density(Strict):
-    density: tuple[Piece, ...] = Field(description="pieces of constant density")
-
-
-class Named(Strict):
-    dist: str = Field(description="the name of a distribution")
-    scale: PositiveExact = Fraction(1)
-
-
-class Buyer(Strict):
-    weight: NonnegativeExact = Field(description="share of this type among buyers")
-    belief: tuple[NonnegativeExact, ...] = Field(description="probability of each state, sums to 1")
-    value: Density | Named | Exact | None = Field(None, description="a number, or its distribution")
-
-    @field_validator("belief")
-    @classmethod
-    def _sums_to_one(cls, belief: tuple[Fraction, ...], info: ValidationInfo) -> tuple[Fraction, ...]:
-        values, missed = to_one(belief, "entries")
-        if missed:
-            divided(info, "entries", missed)
-        return tuple(values)
-
-
-class Params(Strict):
-    payoff: Literal["matching"] | tuple[tuple[Exact, ...], ...] = Field(
-        "matching",
-        description='"matching" or payoffs [state][action]',
-        examples=["matching"],
-        json_schema_extra={"template": True},
-    )
-    types: tuple[Buyer, ...] = Field(
-        description="the buyer's possible types",
-        min_length=1,
-        max_length=3,
-        examples=[[{"weight": "1/3", "belief": ["1/4", "3/4"]}, {"weight": "2/3", "belief": [1, 0]}]],
-    )
-    count: int = Field(2, description="number of buyers", ge=1, le=9, examples=[3])
-    names: dict[str, Exact] = Field(default_factory=dict, description="named numbers", examples=[{"a b": 2}])
-    data: str | None = Field(None, description="a file beside this one")
-
-    @field_validator("data")
-    @classmethod
-    def _is_there(cls, data: str | None, info: ValidationInfo) -> str | None:
-        if data and not ((info.context or {})["folder"] / data).is_file():
-            raise InstanceError("there is no such file beside the instance", field="params.data")
-        return data
-
-
-GOOD = """
-format = 1
-model = "toy"
-title = "A case"
-source = "own"
-[params]
-payoff = [[1, 0], [0.5, "1/3"]]
-types = [{ weight = "1/2", belief = ["1/4", 0.75] }, { weight = 0.5, belief = [1, 0], value = 2 }]
-"""
-
-
-def params_of(name: str) -> type[BaseModel]:
-    if name != "toy":
-        raise ModelError(f"there is no market {name!r}; did you mean 'toy'?")
-    return Params
-
-
-def error_of(text: str, **options: Any) -> InstanceError:
-    with pytest.raises(InstanceError) as refusal:
-        parse(text, params_of, **options)
-    return refusal.value
-
-
-def changed(old: str, new: str) -> str:
-    assert old in GOOD
-    return GOOD.replace(old, new, 1)
-
+from optmarket.errors import InstanceError
+from optmarket.instances.instance import Instance, canonical, parse, read, sha256
+from optmarket.rationals import Exact, PositiveExact
+from optmarket.validation import translate
 
 # Reading --------------------------------------------------------------------------------------------------------------
 
@@ -212,11 +137,6 @@ def test_the_rounding_of_doubles_is_not_worth_a_note(entry: str, notes: int) -> 
     assert isinstance(case.params, Params) and all(sum(buyer.belief) == 1 for buyer in case.params.types)
 
 
-# Bad input ------------------------------------------------------------------------------------------------------------
-
-NUMBER = 'a number is written 0.25, 1e-3 or "1/3"'
-
-
 @pytest.mark.parametrize(
     ("old", "new", "field", "message"),
     [
@@ -229,7 +149,7 @@ NUMBER = 'a number is written 0.25, 1e-3 or "1/3"'
             "format = 1",
             "format = 1\nzzz = 2",
             "zzz",
-            "unknown field; the fields are format, model, title, source, params, expect, sweep, gap, figure",
+            "unknown field; the fields are format, model, title, source, params, expect, sweep, gap, method, figure",
         ),
         ('model = "toy"', 'model = "tox"', "model", "there is no market 'tox'; did you mean 'toy'?"),
         ('title = "A case"', "", "title", "is missing; one line that says what this case is"),
@@ -397,75 +317,6 @@ def test_translate_speaks_of_the_right_place(given: Any, field: str | None, mess
     assert nested.field == (f"items[0].{field}" if field else "items[0]")
 
 
-# Expected answers -----------------------------------------------------------------------------------------------------
-
-
-def expecting(lines: str) -> str:
-    return GOOD + '[[expect]]\nquantity = "revenue"\nsource = "theorem 1"\n' + lines
-
-
-def test_expect_becomes_a_claim() -> None:
-    text = expecting(
-        'value = " 1/8 "\nkind = "analytic"\nrelation = "lower"\ntolerance = "1/1000"\nclaim = "000-44"\nverdict = "wrong"\n'
-        'says = " Revenue is an eighth. "'
-    )
-    (claim,) = parse(text, params_of).expect
-    told = {"claim": "000-44", "verdict": "wrong", "says": "Revenue is an eighth."}
-    assert claim == Claim("revenue", "1/8", "lower", "analytic", "theorem 1", 1e-3, **told)
-    assert parse(expecting('value = 3\nkind = "exact"'), params_of).expect == (Claim("revenue", "3", "eq", "exact", "theorem 1"),)
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "written", "tolerance"),
-    [
-        ("0.166", "published", "0.166", 5e-4),
-        ('"0.166"', "neural", "0.166", 5e-4),
-        ("0.1660", "numerical", "0.1660", 5e-5),
-        ("1e-3", "published", "0.001", 5e-4),
-        ('"1.5e3"', "published", "1.5e3", 50),
-        ("1e-7", "published", "1e-7", 5e-8),
-        ('"1/6"', "published", "1/6", None),
-        ("-2", "published", "-2", None),
-        ("0.166", "analytic", "0.166", None),
-        ("0.166", "bound", "0.166", None),
-    ],
-)
-def test_a_rounded_value_is_known_to_half_its_last_digit(value: str, kind: str, written: str, tolerance: float | None) -> None:
-    (claim,) = parse(expecting(f'value = {value}\nkind = "{kind}"'), params_of).expect
-    assert claim.value == written
-    assert claim.tolerance == (tolerance and pytest.approx(tolerance, rel=1e-12))
-
-
-@pytest.mark.parametrize(
-    ("lines", "field", "message"),
-    [
-        ('value = "1/0"\nkind = "exact"', "value", f"is '1/0', a division by zero; {NUMBER}"),
-        ('kind = "exact"', "value", "is missing; a number, exact if it is known exactly"),
-        (
-            "value = 1",
-            "kind",
-            "is missing; how the value is known: analytic, exact, proved, bound, numerical, published or neural",
-        ),
-        ('value = 1\nkind = "exact"\nrelation = "ge"', "relation", "is 'ge'; must be 'eq', 'lower' or 'upper'"),
-        (
-            'value = 1\nkind = "exact"\nverdict = "false"',
-            "verdict",
-            "is 'false'; must be 'holds', 'condition', 'wrong' or 'misprint'",
-        ),
-        ('value = 1\nkind = "exact"\ntolerance = 0', "tolerance", "is 0; must be above 0"),
-        ('value = 1\nkind = "exact"\ntolerence = 1', "tolerence", "unknown field; did you mean 'tolerance'?"),
-    ],
-)
-def test_bad_expectations(lines: str, field: str, message: str) -> None:
-    error = error_of(expecting(lines))
-    assert (error.field, error.message) == (f"expect[0].{field}", message)
-
-
-def test_single_brackets_around_expect_are_pointed_out() -> None:
-    error = error_of(expecting("value = 1").replace("[[expect]]", "[expect]"))
-    assert (error.field, error.message[:40]) == ("expect", "is a single table; write [[expect]], in ")
-
-
 # Names by content -----------------------------------------------------------------------------------------------------
 
 
@@ -515,82 +366,3 @@ def test_numbers_survive_the_canonical_text(payoff: list[list[Fraction]]) -> Non
     again = Params.model_validate(json.loads(canonical("toy", params))["params"])
     assert again.payoff == tuple(tuple(row) for row in payoff)
     assert sha256("toy", again) == sha256("toy", params)
-
-
-# Templates ------------------------------------------------------------------------------------------------------------
-
-
-def test_the_template_solves_as_it_stands(tmp_path: Path) -> None:
-    path = tmp_path / "new.toml"
-    path.write_text(template("toy", "A toy market", "nobody, nowhere", Params), encoding="utf-8")
-    instance = read(path, params_of)
-    assert isinstance(instance.params, Params)
-    assert (instance.title, instance.source, instance.notes) == ("My market", "own", ())
-    assert instance.params.payoff == "matching"
-    assert [buyer.weight for buyer in instance.params.types] == [Fraction(1, 3), Fraction(2, 3)]
-    assert instance.params.types[1].belief == (Fraction(1), Fraction(0))
-    assert (instance.params.count, instance.params.names) == (2, {})  # optional: commented out
-
-
-def test_the_template_still_reads_with_every_comment_that_is_a_setting_taken_as_one() -> None:
-    lines = template("toy", "A toy market", "nobody, nowhere", Params).splitlines()
-    settings = ("count", "names", "[[expect]]", "quantity", "value =", "relation", "kind", "source", "tolerance")
-    text = "\n".join(line[2:] if line[2:].startswith(settings) else line for line in lines)
-    instance = parse(text, params_of)
-    assert isinstance(instance.params, Params)
-    assert (instance.params.count, instance.params.names) == (3, {"a b": Fraction(2)})
-    assert instance.expect == (Claim("revenue", "1/8", "eq", "analytic", "own", 1e-9),)
-
-
-def test_the_template_explains_every_field_also_inside_lists() -> None:
-    text = template("toy", "A toy market", "nobody, nowhere", Params)
-    assert text.startswith("# A toy market\n# Source: nobody, nowhere\n\nformat = 1\n")
-    for line in (
-        '# "matching" or payoffs [state][action]\npayoff = "matching"\n',
-        "# the buyer's possible types\n#   weight: share of this type among buyers\n",
-        "#   value (optional): a number, or its distribution\n#     density: pieces of constant density\n",
-        "#       from: where the piece starts\n#       height: density on the piece\n#     or\n#     dist: the name of",
-        'types = [\n    { weight = "1/3", belief = ["1/4", "3/4"] },\n    { weight = "2/3", belief = [1, 0] },\n]\n',
-        "# number of buyers\n# count = 3\n",
-        '# named numbers\n# names = { "a b" = 2 }\n',
-        "# a file beside this one\n# data = ...\n",
-    ):
-        assert line in text
-    assert max(map(len, text.splitlines())) <= 100
-
-
-class Inner(Strict):
-    size: int = Field(3, description="how many")
-    inner: Inner | None = None
-
-
-class Defaults(Strict):
-    grid: Inner = Field(Inner.model_validate({}), description="word " * 60, json_schema_extra={"template": True})
-    flags: tuple[bool, ...] = Field((True, False), json_schema_extra={"template": True})
-    tree: dict[str, list[float]] = Field({"a.b": [0.5], "c": []}, json_schema_extra={"template": True})
-    text: str = Field('ü "quoted" \\ \n', json_schema_extra={"template": True})
-    empty: dict[str, int] = Field(default_factory=dict, json_schema_extra={"template": True})
-
-
-def test_the_template_writes_defaults_of_every_kind() -> None:
-    text = template("toy", "t", "s", Defaults)
-    params = parse(text, lambda _: Defaults).params
-    assert params == Defaults.model_validate({})
-    assert params.model_fields_set == set(Defaults.model_fields)
-    assert text.count("size (optional): how many") == 1  # a model that holds itself is told once
-    assert max(map(len, text.splitlines())) <= 100
-
-
-class NoExample(Strict):
-    size: int
-
-
-class Unwritable(Strict):
-    size: frozenset[int] = Field(frozenset({1}), json_schema_extra={"template": True})
-
-
-def test_a_market_without_an_example_is_told_so() -> None:
-    with pytest.raises(ModelError, match="field 'size' of market 'toy' is part of the template and has no example"):
-        template("toy", "t", "s", NoExample)
-    with pytest.raises(TypeError, match="not frozenset"):
-        template("toy", "t", "s", Unwritable)

@@ -9,67 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.small_library import MARKET, RIGHT, expecting, instance, table
 
 import optmarket as om
+from optmarket.certificates import Audit, Claim, Optimality
 from optmarket.errors import InstanceError, ModelError, OptmarketError, SolverError
-from optmarket.modeling import registry
-from optmarket.modeling.registry import ModelSpec
-from optmarket.solution import Audit, Certificate, Claim, Solution, Status
+from optmarket.options import Status
+from optmarket.solution import Solution
+from optmarket.solution_file import InstanceReference
 from optmarket.studies import instance_library as module
-from optmarket.studies import mechanism_files
-from optmarket.studies.instance_library import COLUMNS, SECONDS, Row, claims_page, read, reproduce, rows
+from optmarket.studies.instance_library import SECONDS, Row, claims_page, read, reproduce, rows
 
-MARKET = "selling-information"
-CASE = """
-format = 1
-model = "{market}"
-title = "t"
-source = "own"
-[params]
-payoff = "matching"
-types = [
-  {{ weight = "1/2", belief = ["1/4", "3/4"] }},
-  {{ weight = "1/2", belief = ["3/5", "2/5"] }},
-]
-{expect}
-"""
-
-
-def expecting(value: str, kind: str = "analytic", *, quantity: str = "revenue", **others: str) -> str:
-    fields = {"quantity": quantity, "value": value, "kind": kind, "source": "here", **others}
-    return "[[expect]]\n" + "".join(f'{key} = "{text}"\n' for key, text in fields.items())
-
-
-RIGHT = expecting("19/70")
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A second market, which is the first by another name."""
-    names, get = registry.names, registry.get
-
-    def found(name: str) -> ModelSpec:
-        return replace(get(MARKET), name="toy") if name == "toy" else get(name)
-
-    monkeypatch.setattr(registry, "names", lambda: sorted([*names(), "toy"]))
-    monkeypatch.setattr(registry, "get", found)
-    return "toy"
-
-
-def instance(name: str, *expect: str, market: str = MARKET) -> Path:
-    path = Path("instances", market, f"{name}.toml")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(CASE.format(market=market, expect="\n".join(expect)), encoding="utf-8")
-    return path
-
-
-def table(market: str = MARKET) -> list[Row]:
-    return read(Path("results", f"{market}.csv"), COLUMNS)
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def contents() -> dict[str, bytes]:
@@ -193,14 +144,14 @@ def test_an_instance_of_which_nothing_is_claimed_has_a_row() -> None:
 
 def with_numbers(value: float, unit: float, gap: float, error: float = 0.0, quantity: str = "revenue") -> Row:
     solution = Solution(
-        instance={"slug": "one", "sha256": "0"},
+        instance=InstanceReference("one", "0"),
         model=MARKET,
         title="t",
         status=Status.OPTIMAL,
         objective="revenue",
         value=value,
         quantities={"revenue": value, quantity: value},
-        certificate=Certificate(value, value, gap),
+        certificate=Optimality(value, value, gap),
         audit=Audit({"revenue": value}, {}, unit),
         claims=(Claim(quantity, "3/2", true=value, error=error, met=True, tolerance=1.0),),
         mechanism={},
@@ -227,7 +178,7 @@ def test_values_have_nine_digits_and_no_rounding_behind(value: float, unit: floa
 
 
 def test_what_is_no_payoff_does_not_compare_to_the_payoff_scale() -> None:
-    assert with_numbers(1e-3, 2.0**30, 1e-12, quantity="share-served")["value"] == "0.001"
+    assert with_numbers(1e-3, 2.0**30, 1e-12, quantity="share-buying")["value"] == "0.001"
 
 
 @pytest.mark.parametrize(("error", "written"), [(9e-10, "0"), (1.1e-9, "1e-09"), (0.001327, "0.0013"), (0.5700000000003, "0.57")])
@@ -304,118 +255,6 @@ def test_progress_tells_each_instance() -> None:
         f"{MARKET}/a: revenue 0.271428571, 4 claims",
         f"{MARKET}/b: revenue 0.271428571, 4 claims, NOT all as it should be",
         f"{MARKET}/c: FAILED",
-    ]
-
-
-LEARNED = """{{
-  "format": 1, "model": "selling-information", "source": "a network", {stated}
-  "items": [{{"experiment": [["1/2", "1/2"], [0, 1]], "price": 0.12}}, {{"experiment": [[1, 0], [0, 1]], "price": 0.39}}]
-}}"""
-STATED = '"stated": {"revenue": 0.26, "kind": "neural"},'
-
-
-def beside(name: str, stated: str = STATED) -> None:
-    Path("instances", MARKET, name).write_text(LEARNED.format(stated=stated), encoding="utf-8")
-
-
-def test_mechanisms_beside_an_instance_are_judged(toy: str) -> None:
-    instance("one", RIGHT)
-    instance("one-more", RIGHT, market=toy)
-    beside("one.b.json", "")
-    beside("one.a.json")
-    beside("another.json")
-    beside("one.json")
-    assert reproduce().good
-    found = read(Path("results/mechanisms.csv"), mechanism_files.COLUMNS)
-    assert [(row["mechanism"], row["stated"], row["kind"], row["source"]) for row in found] == [
-        ("a", "0.26", "neural", "a network"),
-        ("b", "", "", ""),
-    ]
-    assert found[0] | {"lower": "", "upper": ""} == {
-        "instance": f"{MARKET}/one",
-        "mechanism": "a",
-        "quantity": "revenue",
-        "lower": "",
-        "upper": "",
-        "audited": "0.255",
-        "stated": "0.26",
-        "kind": "neural",
-        "percent below": "6.05",
-        "worst violation": "0",
-        "source": "a network",
-    }
-    assert float(found[0]["lower"]) <= 19 / 70 <= float(found[0]["upper"])
-    reproduce(toy)
-    assert read(Path("results/mechanisms.csv"), mechanism_files.COLUMNS) == found
-
-
-def test_a_mechanism_that_does_not_hold_earns_no_share_of_the_optimum() -> None:
-    instance("one", RIGHT)
-    item = '{"experiment": [[1, 0], [0, 1]], "price": 0.3}'
-    text = f'{{"format": 1, "model": "{MARKET}", "items": [{item}], "assignment": [0, 0]}}'
-    Path("instances", MARKET, "one.greedy.json").write_text(text, encoding="utf-8")
-    assert reproduce().good
-    (row,) = read(Path("results/mechanisms.csv"), mechanism_files.COLUMNS)
-    assert (row["audited"], row["worst violation"], row["percent below"]) == ("0.3", "0.05", "")
-
-
-@pytest.mark.parametrize(
-    ("stated", "words"),
-    [
-        ('"stated": 0.2,', "stated: must be an object such as"),
-        ('"stated": {"revenue": 0.2},', "stated: must be an object such as"),
-        ('"stated": {"revenue": 0.2, "kind": "guess"},', "kinds are analytic, exact"),
-        ('"stated": {"revenu": 0.2, "kind": "neural"},', "stated.revenu: is no quantity of the market"),
-        ('"stated": {"revenue": "much", "kind": "neural"},', "stated.revenue: is 'much'"),
-    ],
-)
-def test_what_a_mechanism_file_must_not_state(stated: str, words: str) -> None:
-    instance("one", RIGHT)
-    beside("one.a.json", stated)
-    file = Path("instances", MARKET, "one.a.json")
-    (error,) = reproduce().errors
-    assert str(error).startswith(f"{file}: stated") and words in str(error)
-    with pytest.raises(InstanceError, match="stated"):
-        om.audit("instances/selling-information/one.toml", file)
-
-
-CURVE = """[sweep]
-points = "one.points.csv"
-quantities = ["revenue", "differential-informativeness"]
-"""
-
-
-def test_an_instance_with_a_sweep_gets_its_curve() -> None:
-    path = instance("one", CURVE, RIGHT)
-    table = "price, types.1.value, differential-informativeness\n1/4, 0, \n1/2, 1, -0.4\n3, 2,\n"
-    path.with_name("one.points.csv").write_text(table, encoding="utf-8")
-    done = reproduce()
-    assert done.good and str(done) == "1 instance solved, 4 claims: 4 agree"
-    assert [file.as_posix() for file in done.files[4:]] == [
-        f"results/curves/{MARKET}/one{ending}" for ending in (".csv", ".png", ".svg")
-    ]
-    first = {file.name: file.read_bytes() for file in done.files[4:]}
-    columns = ["price", "types[1].value", "status", "revenue [payoff units]", "differential-informativeness [probability]"]
-    columns += ["published differential-informativeness [probability]", "gap"]
-    found = read(done.files[4], columns)
-    assert [list(row.values())[:3] for row in found] == [
-        ["0.25", "0", "optimal"],
-        ["0.5", "1", "optimal"],
-        ["3", "2", "optimal"],
-    ]
-    assert [row["revenue [payoff units]"] for row in found][1] == "0.271428571"
-    assert [row[columns[5]] for row in found] == ["", "-0.4", ""]
-    assert found[1][columns[4]] == "-0.428571429"
-    reproduce()
-    assert {file.name: file.read_bytes() for file in done.files[4:]} == first
-
-
-def test_a_curve_that_cannot_be_made_is_told_and_stops_no_other() -> None:
-    instance("one", CURVE, RIGHT)
-    instance("two", RIGHT)
-    done = reproduce()
-    assert done.instances == 2 and [str(error) for error in done.errors] == [
-        f"{Path('instances', MARKET, 'one.points.csv')}: there is no such file"
     ]
 
 

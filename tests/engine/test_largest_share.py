@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+from support import one_buyer as market
 from support.paths import CASES
+from support.proofs import proof
 
 import optmarket as om
 from optmarket.distributions.largest_share import largest_share
 from optmarket.errors import ModelError
-from optmarket.models import selling_information as market
-from optmarket.solution import Options
+from optmarket.options import Options
 
 DRAWS = 400_000
 
@@ -96,7 +97,7 @@ def test_full_information_of_five_and_six_states() -> None:
     assert solution.quantities["full-information-revenue"] == pytest.approx(right, abs=1e-8)
     assert solution.quantities["full-information-price"] == pytest.approx(0.488358, abs=1e-5)
     assert solution.quantities["first-best"] == pytest.approx(1 - 2.45 / 6, rel=1e-10)
-    bounds = solution.certificate
+    bounds = proof(solution)
     assert right - 1e-8 <= bounds.lower <= solution.value <= bounds.upper <= solution.quantities["first-best"] * (1 + 1e-8)
     share = float(no_share_above(6, 1 - Fraction(solution.mechanism["items"][0]["price"])))
     assert solution.value == pytest.approx(solution.mechanism["items"][0]["price"] * share, rel=1e-10)
@@ -115,8 +116,8 @@ def test_values_and_mixtures_of_five_states() -> None:
         found = market.audit(data, menu).quantities
         share = (worth >= price).mean()
         noise = 5 * np.sqrt(share * (1 - share) / DRAWS)
-        assert found["share-served"] == pytest.approx(share, abs=noise)
-        assert found["revenue"] == price * found["share-served"] and found["revenue-error"] < 1e-3
+        assert found["share-buying"] == pytest.approx(share, abs=noise)
+        assert found["revenue"] == price * found["share-buying"] and found["revenue-error"] < 1e-3
         gain = np.maximum(worth - price, 0)
         assert found["surplus"] == pytest.approx(gain.mean(), abs=5 * gain.std() / np.sqrt(DRAWS))
 
@@ -126,7 +127,7 @@ def test_payoffs_scale_everything(power: int) -> None:
     one = market.solve(five(value=1), Options(gap=1))
     other = market.solve(five(value=Fraction(2) ** power), Options(gap=1))
     for name, value in one.quantities.items():
-        unit = 1.0 if name == "share-served" else 2.0**power
+        unit = 1.0 if name == "share-buying" else 2.0**power
         assert other.quantities[name] == pytest.approx(value * unit, rel=1e-12, abs=0)
     assert other.certificate.gap == one.certificate.gap and other.status is one.status
 
@@ -161,5 +162,5 @@ def test_an_estimate_of_other_payoffs_is_near_drawn_types() -> None:
     for price in (0.15, 0.3):
         found = market.audit(data, {"items": [{"experiment": np.eye(5).tolist(), "price": price}]}).quantities
         share = (worth >= price).mean()
-        assert found["share-served"] == pytest.approx(share, abs=0.01)
+        assert found["share-buying"] == pytest.approx(share, abs=0.01)
         assert abs(found["revenue"] - price * share) <= found["revenue-error"] + 0.002 * price

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GALLERY = ROOT / "instances" / "selling-information"
+LIBRARY = ROOT / "instances" / "selling-information"
 BINARY = ["price paid", "item chosen", "weight of types"]
 
 
 def solved(name: str) -> Solution:
-    return om.solve(GALLERY / f"{name}.toml")
+    return om.solve(LIBRARY / f"{name}.toml")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_two_states_show_utility_choice_and_price_over_beliefs(two: Solution) ->
     assert np.allclose(np.asarray(titled(figure, "price paid").lines[0].get_ydata(), float), [1 / 7, 2 / 5])
     chosen = titled(figure, "item chosen")
     assert labels(chosen)[0] == ["nothing", "item 1", "item 2"]
-    assert list(chosen.lines[0].get_ydata()) == [1, 2]
+    assert np.asarray(chosen.lines[0].get_ydata()).tolist() == [1, 2]
     assert chosen.get_xlabel() == "belief: Pr(state 1)"
     (bars,) = titled(figure, "weight").collections
     assert np.allclose([segment for segment in bars.get_segments()], [[[0.25, 0], [0.25, 0.5]], [[0.6, 0], [0.6, 0.5]]])  # type: ignore[attr-defined]
@@ -103,7 +103,7 @@ def test_two_states_show_utility_choice_and_price_over_beliefs(two: Solution) ->
 def test_types_of_different_payoffs_are_marks_only() -> None:
     figure = solved("credit-report").plot()
     assert not titled(figure, "price paid").patches
-    assert list(titled(figure, "item chosen").lines[0].get_ydata()) == [1, 3, 2]
+    assert np.asarray(titled(figure, "item chosen").lines[0].get_ydata()).tolist() == [1, 3, 2]
     assert "Lines" not in figure.get_supxlabel() and "Circles" in figure.get_supxlabel()
 
 
@@ -153,7 +153,7 @@ def test_nothing_is_clipped_and_no_words_overlap(name: str, monkeypatch: pytest.
     draw = Text.draw
     monkeypatch.setattr(Text, "draw", lambda text, renderer: (drawn.setdefault(id(text), text), draw(text, renderer))[1])
     canvas = FigureCanvasAgg(solved(name).plot())
-    canvas.draw()
+    canvas.draw()  # type: ignore[no-untyped-call]
     width, height = canvas.get_width_height()
     boxes = [
         (text.get_text(), text.get_window_extent()) for text in drawn.values() if text.get_visible() and text.get_text().strip()
@@ -190,7 +190,7 @@ def test_small_probabilities_are_told_from_zero() -> None:
 
 
 def test_names_are_text_and_not_formulas(tmp_path: Path) -> None:
-    text = (GALLERY / "two-types.toml").read_text().replace("[params]", '[params]\nstates = ["$\\\\frac$ a", "$b_$"]')
+    text = (LIBRARY / "two-types.toml").read_text().replace("[params]", '[params]\nstates = ["$\\\\frac$ a", "$b_$"]')
     path = tmp_path / "money.toml"
     path.write_text(text)
     figure = om.solve(path).plot()
@@ -205,7 +205,7 @@ def test_the_same_figure_is_the_same_file_in_another_process(saved: tuple[Path, 
     assert [path.name for path in saved[0].parent.iterdir() if path not in saved] == []
     assert [path.name for path in saved] == ["here 0.5.png", "here 0.5.svg"]
     code = "import sys, optmarket as om; from optmarket import plotting; plotting.save(om.solve(sys.argv[1]).plot(), sys.argv[2])"
-    subprocess.run([sys.executable, "-c", code, str(GALLERY / "two-types.toml"), str(tmp_path / "there")], check=True)
+    subprocess.run([sys.executable, "-c", code, str(LIBRARY / "two-types.toml"), str(tmp_path / "there")], check=True)
     for path, ending in zip(saved, ("png", "svg"), strict=True):
         assert path.read_bytes() == (tmp_path / f"there.{ending}").read_bytes()
 
@@ -249,7 +249,7 @@ def test_matplotlib_is_imported_only_to_draw() -> None:
         "import optmarket as om; s = om.solve(sys.argv[1]); assert 'matplotlib' not in sys.modules; "
         "s.plot(); assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     )
-    assert subprocess.run([sys.executable, "-c", code, str(GALLERY / "two-types.toml")]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code, str(LIBRARY / "two-types.toml")]).returncode == 0
 
 
 def test_a_solution_read_from_a_file_cannot_be_drawn(two: Solution, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_solution_read_from_a_file_cannot_be_drawn(two: Solution, tmp_path: Pa
 
 
 def test_solve_draws_next_to_the_solution(run: Callable[..., Done], tmp_path: Path) -> None:
-    code, _, err = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
+    code, _, err = run("solve", LIBRARY / "two-types.toml", "--out", tmp_path, "--plot")
     assert code == 0
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert [path.suffix for path in files] == [".json", ".png", ".svg"] and len({path.with_suffix("") for path in files}) == 1
@@ -271,16 +271,16 @@ def test_solve_draws_next_to_the_solution(run: Callable[..., Done], tmp_path: Pa
 
 
 def test_solve_draws_nothing_without_a_folder(run: Callable[..., Done], tmp_path: Path) -> None:
-    code, out, err = run("solve", GALLERY / "two-types.toml", "--plot")
+    code, out, err = run("solve", LIBRARY / "two-types.toml", "--plot")
     assert (code, out) == (2, "")
     assert err == "error: --plot: needs --out DIR, the folder that figures and solutions go into\n"
-    assert run("solve", GALLERY / "two-types.toml", "--out", tmp_path)[0] == 0
+    assert run("solve", LIBRARY / "two-types.toml", "--out", tmp_path)[0] == 0
     assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".json"]
 
 
 def test_a_figure_that_cannot_be_written_is_told_before_anything_is_solved(run: Callable[..., Done], tmp_path: Path) -> None:
     (tmp_path / "selling-information" / "two-types.svg").mkdir(parents=True)
-    line = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot").one_error()
+    line = run("solve", LIBRARY / "two-types.toml", "--out", tmp_path, "--plot").one_error()
     assert line.endswith("two-types.svg: is a directory; only regular files are written, and nothing else is replaced")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -292,6 +292,6 @@ def test_a_figure_that_fails_does_not_cost_the_answer(
         raise om.InstanceError("cannot be written: No space left on device", file="two-types.svg")
 
     monkeypatch.setattr(plotting, "save", full)
-    code, out, err = run("solve", GALLERY / "two-types.toml", "--out", tmp_path, "--plot")
+    code, out, err = run("solve", LIBRARY / "two-types.toml", "--out", tmp_path, "--plot")
     assert code == 2 and "revenue" in out
     assert "two-types.svg: cannot be written" in err

@@ -41,7 +41,8 @@ from optmarket.modeling import registry
 case = om.load(sys.argv[1])
 for options in ({}, {"exact": True}, {"method": "full"}):
     assert om.solve(case, **options).good
-registry.get(case.model).program(case.params).to_cvxpy()
+spec = registry.get(case.model)
+spec.program(spec.market(case.params)).to_cvxpy()
 """
 
 
@@ -85,7 +86,7 @@ def test_what_libraries_warn_of_is_not_shown_unless_asked_for(tmp_path: Path) ->
 
 
 def test_processes_of_a_sweep_write_nothing(tmp_path: Path) -> None:
-    command = ["-m", "optmarket", "sweep", CASE, "--set", "types.0.value=1:2:1/3", "--jobs", "2"]
+    command: list[str | Path] = ["-m", "optmarket", "sweep", CASE, "--set", "types.0.value=1:2:1/3", "--jobs", "2"]
     out, err = streams(tmp_path, *command)
     assert [line.split(b",")[1] for line in out.splitlines()] == [b"status", *[b"optimal"] * 4]
     assert {line.split()[0] for line in err.splitlines()} <= {b"wrote"}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 from support.exact_lp import Infeasible, Row, check, eliminate, maximise
-from support.markets import Case, cases, full_information, full_worth, listed_program, menu_revenue, optimum_of
+from support.markets import Case, full_information, full_worth, listed_program, menu_revenue, optimum_of
+from support.random_markets import cases
 
 INF = math.inf
 half = Fraction(1, 2)
@@ -27,14 +28,15 @@ def test_random_programs_against_floats(seed: int) -> None:
     for _ in range(rng.randint(0, 7)):
         terms = {column: Fraction(rng.randint(-4, 4)) for column in range(columns) if rng.random() < 0.7}
         low = rng.randint(-6, 4)
-        rows.append(Row(terms, rng.choice([Fraction(low), -INF]), rng.choice([Fraction(low + rng.choice([0, 2, 5])), INF])))
+        below: list[Fraction | float] = [Fraction(low), -INF]
+        above: list[Fraction | float] = [Fraction(low + rng.choice([0, 2, 5])), INF]
+        rows.append(Row(terms, rng.choice(below), rng.choice(above)))
     matrix = np.zeros((len(rows), columns))
     for k, row in enumerate(rows):
         for column, value in row.terms.items():
             matrix[k, column] = value
-    above = np.array([float(row.upper) for row in rows])
-    below = np.array([float(row.lower) for row in rows])
-    both, side = np.vstack([matrix, -matrix]), np.concatenate([above, -below])
+    both = np.vstack([matrix, -matrix])
+    side = np.array([float(row.upper) for row in rows] + [-float(row.lower) for row in rows])
     finite = np.isfinite(side)
     box = list(zip(map(float, lower), map(float, upper), strict=True))
     floats = linprog([-float(c) for c in cost], A_ub=both[finite], b_ub=side[finite], bounds=box)
@@ -42,6 +44,7 @@ def test_random_programs_against_floats(seed: int) -> None:
         with pytest.raises(Infeasible):
             maximise(cost, rows, lower, upper)
     else:
+        assert floats.fun is not None
         assert float(maximise(cost, rows, lower, upper).value) == pytest.approx(-floats.fun, abs=1e-9)
 
 
@@ -76,7 +79,7 @@ def test_elimination() -> None:
         eliminate([{0: half}, {0: half}], [half, half])
 
 
-def test_rows_added_where_they_fail_give_the_listed_program() -> None:
+def test_rows_added_where_they_fail_give_the_full_program() -> None:
     for case in cases(8, 500, max_types=2):
         found = optimum_of(case)
         assert maximise(*listed_program(case.weights, case.joint, case.payoff)).value == found, case.name

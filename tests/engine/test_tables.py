@@ -17,9 +17,14 @@ from support.command import Done
 from support.paths import ROOT
 
 import optmarket as om
+from optmarket.certificates import Audit, Optimality, relative_gap
+from optmarket.instances.instance import parse
 from optmarket.modeling import registry
+from optmarket.modeling.registry import Quantity
+from optmarket.options import Status
 from optmarket.reporting.tables import render
-from optmarket.solution import Audit, Certificate, Solution, Status, relative_gap
+from optmarket.solution import Solution
+from optmarket.solution_file import InstanceReference
 
 MARKET = "selling-information"
 TOGETHER = {  # instances that report all quantities of a market
@@ -33,14 +38,14 @@ GAPS = {"reduced-credit-report": None}  # what a limit on items costs is reporte
 
 def solved(slug: str, **changes: Any) -> Solution:
     plain = Solution(
-        instance={"slug": slug, "sha256": "0"},
+        instance=InstanceReference(slug, "0"),
         model=MARKET,
         title="t",
         status=Status.OPTIMAL,
         objective="revenue",
         value=2 / 7,
-        quantities={"share-served": 1.0, "revenue": 2 / 7, "surplus": 3e-17},
-        certificate=Certificate(2 / 7 - 1e-12, 2 / 7 + 1e-12, relative_gap(2 / 7 - 1e-12, 2 / 7 + 1e-12)),
+        quantities={"share-buying": 1.0, "revenue": 2 / 7, "surplus": 3e-17},
+        certificate=Optimality(2 / 7 - 1e-12, 2 / 7 + 1e-12, relative_gap(2 / 7 - 1e-12, 2 / 7 + 1e-12)),
         audit=Audit({"revenue": 2 / 7}, {}),
         claims=(),
         mechanism={"items": []},
@@ -64,30 +69,34 @@ def test_rows_are_sorted_and_columns_carry_the_units_of_the_market() -> None:
         "upper [payoff units]",
         "gap",
         "surplus [payoff units]",
-        "share-served [probability]",
+        "share-buying [probability]",
     ]
     assert table["revenue [payoff units]"].tolist() == [2 / 7] * 3
     assert table["surplus [payoff units]"].tolist() == [0.0] * 3  # 0 but for rounding
 
 
 def test_units_are_the_markets_and_not_the_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = replace(registry.get(MARKET), units={"revenue": "euro"})
+    spec = replace(registry.get(MARKET), quantities={"revenue": Quantity("euro", "what is earned")})
     monkeypatch.setattr(registry, "get", lambda name: spec)
     columns = om.tables(solved("a")).columns
-    assert {"revenue [euro]", "lower [euro]", "upper [euro]", "surplus", "share-served"} <= set(columns)
+    assert {"revenue [euro]", "lower [euro]", "upper [euro]", "surplus", "share-buying"} <= set(columns)
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_a_market_gives_every_quantity_a_unit(name: str) -> None:
     found = [om.solve(ROOT / "instances" / name / f"{stem}.toml", gap=GAPS.get(stem, 0.5)).quantities for stem in TOGETHER[name]]
+    if name == "selling-training-data":  # of beliefs alone more is said
+        types = '[{ weight = "1/2", joint = [["1/4"], ["3/4"]] }, { weight = "1/2", joint = [["3/5"], ["2/5"]] }]'
+        text = f'format = 1\nmodel = "{name}"\ntitle = "t"\nsource = "own"\n[params]\ntypes = {types}\n'
+        found.append(om.solve(parse(text, lambda model: registry.get(model).params)).quantities)
     assert registry.get(name).units.keys() == {quantity for quantities in found for quantity in quantities}
 
 
 def test_small_numbers_of_a_large_market_are_rounding_and_probabilities_are_not() -> None:
-    one = solved("a", audit=Audit({}, {}, unit=1e10), quantities={"revenue": 1.0, "surplus": 0.5, "share-served": 0.5})
+    one = solved("a", audit=Audit({}, {}, unit=1e10), quantities={"revenue": 1.0, "surplus": 0.5, "share-buying": 0.5})
     (row,) = om.tables(one).to_dict("records")
     assert row["surplus [payoff units]"] == 0.0
-    assert row["share-served [probability]"] == 0.5
+    assert row["share-buying [probability]"] == 0.5
 
 
 def test_the_same_table_from_memory_and_from_files(tmp_path: Path) -> None:
@@ -102,9 +111,9 @@ def test_the_same_table_from_memory_and_from_files(tmp_path: Path) -> None:
 
 
 def test_chosen_quantities_come_in_the_order_chosen() -> None:
-    table = om.tables([solved("a")], quantities=["share-served", "surplus", "revenue"])
-    assert table.columns.tolist()[6:] == ["gap", "share-served [probability]", "surplus [payoff units]"]
-    with pytest.raises(om.InstanceError, match=r"no quantity 'profit'.*revenue, share-served, surplus"):
+    table = om.tables([solved("a")], quantities=["share-buying", "surplus", "revenue"])
+    assert table.columns.tolist()[6:] == ["gap", "share-buying [probability]", "surplus [payoff units]"]
+    with pytest.raises(om.InstanceError, match=r"no quantity 'profit'.*revenue, share-buying, surplus"):
         om.tables(solved("a"), quantities=["profit"])
 
 
@@ -164,13 +173,13 @@ def test_csv_has_six_digits_and_bounds_rounded_outwards() -> None:
     assert cells["revenue [payoff units]"] == "0.285714"
     assert (cells["lower [payoff units]"], cells["upper [payoff units]"]) == ("0.285714", "0.285715")
     assert cells["gap"] == "7.0e-12"
-    assert cells["share-served [probability]"] == "1.00000"
+    assert cells["share-buying [probability]"] == "1.00000"
     assert cells["surplus [payoff units]"] == "0"
 
 
 @pytest.mark.parametrize("value", [2 / 3, 70.0, -1 / 3, 1e-9 / 3, 123456.7, 9.999999])
 def test_written_bounds_hold_the_value_and_are_six_digits_apart(value: float) -> None:
-    case = solved("a", value=value, quantities={"revenue": value}, certificate=Certificate(value, value, 0.0))
+    case = solved("a", value=value, quantities={"revenue": value}, certificate=Optimality(value, value, 0.0))
     (row,) = csv.DictReader(io.StringIO(render(om.tables(case), "csv")))
     lower, upper = (Fraction(row[f"{name} [payoff units]"]) for name in ("lower", "upper"))
     assert lower <= Fraction(value) <= upper
@@ -181,7 +190,7 @@ def test_written_bounds_hold_the_value_and_are_six_digits_apart(value: float) ->
 
 def test_bounds_of_an_exact_value_are_the_value() -> None:
     exact = Fraction(1, 5)  # whose float lies above it
-    case = solved("a", exact=exact, certificate=Certificate(float(exact), float(exact), 0.0))
+    case = solved("a", exact=exact, certificate=Optimality(float(exact), float(exact), 0.0))
     (row,) = csv.DictReader(io.StringIO(render(om.tables(case), "csv")))
     assert (row["lower [payoff units]"], row["upper [payoff units]"], row["exact"]) == ("0.200000", "0.200000", "1/5")
 
@@ -211,7 +220,7 @@ def test_latex_is_escaped_and_set_in_booktabs() -> None:
     assert [line.strip() for line in text.splitlines() if "rule" in line] == [r"\toprule", r"\midrule", r"\bottomrule"]
     escaped = r"{[}a{]}\_50\%\&\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textless{}\textbar{}"
     assert f"  {escaped} & selling-information & optimal & " in text
-    assert r"share-served {[}probability{]} \\" in text
+    assert r"share-buying {[}probability{]} \\" in text
     assert r"$7.0\times10^{-12}$" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [8, 8]

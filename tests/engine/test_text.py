@@ -16,6 +16,7 @@ from support.library import solved
 from support.paths import INSTANCES
 
 from optmarket.reporting.tables import render
+from optmarket.solution_file import InstanceReference
 from optmarket.text import csv_cell, latex_cell, markdown_cell, visible
 
 TWO = INSTANCES / "selling-information" / "two-types.toml"
@@ -75,7 +76,7 @@ def test_a_terminal_is_steered_by_nobody(run: Callable[..., Done], tmp_path: Pat
         f'states = [{toml}, "low"]\ntypes = [{{ weight = 1, belief = [0.5, 0.5], name = {toml} }}]\n'
         f'[[expect]]\nquantity = "revenue"\nvalue = 0.5\nkind = "exact"\nsource = {toml}\n'
     )
-    found = replace(solved(TWO), title=name, notes=(name,), instance={"slug": name, "sha256": "0"})
+    found = replace(solved(TWO), title=name, notes=(name,), instance=InstanceReference(name, "0"))
     found.write(tmp_path / "s.json")
     for command in (
         ["show", case],

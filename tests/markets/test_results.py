@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import replace
-from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 import pytest
 from support.library import or_slow, solved
 from support.paths import ROOT
+from support.result_rows import RESULTS, committed, numbers_agree, shown
 
 import optmarket as om
 from optmarket.files import read_table
 from optmarket.studies import curves, mechanism_files
-from optmarket.studies.instance_library import COLUMNS, SECONDS, Row, claims_page, read, rows
+from optmarket.studies.instance_library import SECONDS, Row, claims_page, read
 
-INSTANCES, RESULTS = ROOT / "instances", ROOT / "results"
+INSTANCES = ROOT / "instances"
 FILES = {path.relative_to(INSTANCES).with_suffix("").as_posix(): path for path in sorted(INSTANCES.rglob("*.toml"))}
 MARKETS = sorted({slug.partition("/")[0] for slug in FILES})
 CURVES = {slug: path for slug, path in FILES.items() if om.load(path).curve is not None}
@@ -37,58 +35,6 @@ KNOWN = {
     ("selling-information/setting-d", "0.35"): (0.153105, -0.2891),
     ("selling-information/setting-d", "0.42"): (0.138934, -0.3575),
 }
-
-fast_or_slow = [or_slow(slug, slug) for slug in FILES]
-
-
-def committed(market: str) -> list[Row]:
-    return read(RESULTS / f"{market}.csv", COLUMNS)
-
-
-def numbers_agree(ours: str, theirs: str, close: float = 0) -> bool:
-    return ours == theirs or math.isclose(float(ours), float(theirs), rel_tol=1e-7, abs_tol=max(close, 1e-9))
-
-
-def shown(gap: float) -> float:
-    """A gap as tables have it: one digit, rounded up."""
-    exactly = Decimal(repr(gap))
-    return float(exactly.quantize(Decimal(1).scaleb(exactly.adjusted()), ROUND_CEILING))
-
-
-def words_agree(ours: str, theirs: str, to_a_gap: bool) -> bool:
-    """The same words; where the instance is solved to a gap of its own, the digits in them depend on where it was reached."""
-    if to_a_gap:
-        ours, theirs = (re.sub(r"\d[\d.e+-]*", "#", words) for words in (ours, theirs))
-    return ours == theirs
-
-
-def same_truth(ours: str, theirs: str) -> bool:
-    """As written; of a closed form in floats the last digits depend on the versions of numpy and scipy."""
-    return ours == theirs or ("/" not in ours and math.isclose(float(ours), float(theirs), rel_tol=1e-13))
-
-
-@pytest.mark.parametrize("slug", fast_or_slow)
-def test_an_instance_gives_its_rows(slug: str) -> None:
-    case = om.load(FILES[slug])
-    made = rows(slug, solved(FILES[slug]))
-    close = case.gap or 1e-6
-    there = [row for row in committed(slug.partition("/")[0]) if row["instance"] == slug]
-    assert len(made) == len(there), "run `optmarket reproduce` and look at what changed"
-    for ours, theirs in zip(made, there, strict=True):
-        for column in COLUMNS:
-            if column == "gap":
-                assert float(ours[column]) <= shown(close) and float(theirs[column]) <= shown(close)
-            elif column == "value":
-                assert numbers_agree(ours[column], theirs[column], 0 if case.gap is None else close), column
-            elif column == "error":  # as uncertain as the value it is an error of
-                slack = 1e-7 * abs(float(ours["value"] or 0)) if case.gap is None else close
-                assert numbers_agree(ours[column], theirs[column], slack), column
-            elif column == "truth":
-                assert same_truth(ours[column], theirs[column]), column
-            elif column == "outcome":
-                assert words_agree(ours[column], theirs[column], case.gap is not None), column
-            else:
-                assert ours[column] == theirs[column], column
 
 
 def test_every_instance_has_rows_and_every_row_its_instance() -> None:
@@ -149,7 +95,8 @@ def made_again(slug: str, places: list[int], folder: Path) -> tuple[list[Row], l
     table = curves.table(replace(found, quantities=case.curve.quantities))
     _, rows = read_table(RESULTS / "curves" / f"{slug}.csv")
     assert len(rows) == len(lines) - 1
-    return table.to_dict("records"), [rows[k - 1][1] for k in places]
+    records = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return records, [rows[k - 1][1] for k in places]
 
 
 @pytest.mark.parametrize("slug", CURVES)

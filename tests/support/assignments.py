@@ -85,4 +85,4 @@ def best_for(worth: np.ndarray, weight: np.ndarray, labels: tuple[int, ...]) -> 
     bounds = [(None, None)] * items + [(0.0, 1.0)] * experiments + [(None, None)] * (columns - items - experiments)
     result = linprog(cost, matrix, right, equal, np.ones(len(equal)), bounds, method="highs")
     assert result.status in (0, 2), result.message
-    return -result.fun if result.status == 0 else -np.inf
+    return -float(result.fun) if result.fun is not None and result.status == 0 else -np.inf

@@ -11,10 +11,10 @@ import numpy as np
 def blocks(rng: np.random.Generator, count: int, width: float = 0.1) -> dict[str, Any]:
     """Separate stretches of constant density, of random masses, each at most so wide."""
     at = np.sort(rng.choice(np.arange(1, 1000), size=count, replace=False))
-    room = np.diff(np.append(at, 1000))
+    folder = np.diff(np.append(at, 1000))
     mass = rng.integers(1, 100, size=count)
     steps = []
-    for start, space, part in zip(at.tolist(), room.tolist(), mass.tolist(), strict=True):
+    for start, space, part in zip(at.tolist(), folder.tolist(), mass.tolist(), strict=True):
         length = min(Fraction(str(width)), Fraction(space, 1000)) * Fraction(int(rng.integers(1, 100)), 100)
         height = Fraction(part, int(mass.sum())) / length
         steps.append({"from": Fraction(start, 1000), "to": Fraction(start, 1000) + length, "height": height})

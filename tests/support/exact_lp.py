@@ -125,14 +125,14 @@ def check(
         if dual:
             side = row.upper if dual > 0 else row.lower
             assert not math.isinf(side), "a dual value has the wrong sign"
-            bound += dual * side
+            bound += dual * Fraction(side)
             for column, value in row.terms.items():
                 reduced[column] -= dual * value
     for cost, low, high in zip(reduced, lower, upper, strict=True):
         if cost:
             side = high if cost > 0 else low
             assert not math.isinf(side), "a reduced cost has the wrong sign"
-            bound += cost * side
+            bound += cost * Fraction(side)
     value = sum((cost * at for cost, at in zip(objective, x, strict=True)), Fraction(0))
     assert value == bound, "the point's value is not the dual values' bound"
     return value
@@ -152,7 +152,8 @@ class _Dictionary:
     def __init__(
         self, objective: Sequence[Fraction], rows: Sequence[Row], lower: Sequence[Number], upper: Sequence[Number], digits: int
     ) -> None:
-        self.objective, self.rows, self.columns = list(objective), [], len(objective)
+        self.objective, self.columns = list(objective), len(objective)
+        self.rows: list[Row] = []
         self.low: list[Number] = list(lower)
         self.high: list[Number] = list(upper)
         self.low_decimal = [_decimal(value) for value in lower]

@@ -23,10 +23,20 @@ def _name(path: Path) -> str:
 FILES = {_name(path): path for path in (*ENGINE_FILES, *MARKET_FILES)}
 
 
-def _imports(name: str, path: Path) -> set[str]:
-    """The modules it imports, wherever in the file: ours by their dotted names, others by their top name."""
+def imports(name: str, *, for_types: bool = True) -> set[str]:
+    """The modules that one imports, wherever in the file: ours by their dotted names, others by their top name.
+
+    Parameters
+    ----------
+    name : str
+    for_types : bool
+        Whether imports below ``if TYPE_CHECKING:`` count.
+    """
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+    tree = ast.parse(FILES[name].read_text("utf-8"), name)
+    if not for_types:
+        tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {_module(alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -46,10 +56,10 @@ def _module(target: str, otherwise: str | None = None) -> str:
     return (otherwise or target) if target.startswith("optmarket.") else target.partition(".")[0]
 
 
-GRAPH = {name: _imports(name, path) for name, path in FILES.items()}
+GRAPH = {name: imports(name) for name in FILES}
 
 
-def room(name: str) -> str:
+def folder(name: str) -> str:
     """The part of the house a module belongs to: a folder of the engine, a file at its top level, or ``models.<market>``."""
     parts = name.split(".")
     if parts[1] == "models":
@@ -58,7 +68,7 @@ def room(name: str) -> str:
 
 
 def is_market(name: str) -> bool:
-    return room(name).startswith("models.")
+    return folder(name).startswith("models.")
 
 
 def market_packages() -> list[str]:

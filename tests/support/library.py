@@ -14,7 +14,15 @@ from optmarket.solution import Solution
 # instances that take some four to twenty seconds on one core: `pytest -m slow` solves them
 SLOW = {
     f"selling-information/{name}"
-    for name in ("setting-e", "setting-f-30", "setting-f-45", "setting-f-80", "partial-in-both-states")
+    for name in (
+        "setting-e",
+        "setting-f-30",
+        "setting-f-45",
+        "setting-f-80",
+        "partial-in-both-states",
+        "setting-f",
+        "dirichlet-payoffs",
+    )
 }
 
 

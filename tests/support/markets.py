@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +18,14 @@ from typing import Any
 from support.exact_lp import Row, maximise
 
 PROVED = Fraction(1, 10**6)  # the relative gap at which the headline says "optimal, proved"
+
+
 NIL = Fraction(1, 10**13)  # share of what is at stake for the types, each by its weight, below which an optimum may count as 0
+
+
 Table = list[list[Fraction]]
+
+
 Experiment = Sequence[Sequence[Fraction]]  # [state][signal]
 
 
@@ -203,10 +208,10 @@ def optimum(
                     best.append(tuple(reply))
                 if gets - mine > tolerance * size:
                     terms = dict(own)
-                    for s, reply in enumerate(best):
+                    for s, replies in enumerate(best):
                         for w in states:
                             column = direct.column(q, w, s)
-                            terms[column] = terms.get(column, Fraction(0)) - direct.gain(r, w, profiles[place[reply]])
+                            terms[column] = terms.get(column, Fraction(0)) - direct.gain(r, w, profiles[place[replies]])
                     terms[direct.price(q)] = terms.get(direct.price(q), Fraction(0)) + 1
                     failing.append(Row({column: value for column, value in terms.items() if value}, Fraction(0)))
         return failing
@@ -243,7 +248,8 @@ def optimum_of(case: Case) -> Fraction:
         return full_information(case.weights, case.joint, case.payoff)
     if case.max_items is not None:
         active = [k for k, weight in enumerate(case.weights) if weight]
-        weights, joint, payoff = ([part[k] for k in active] for part in (case.weights, case.joint, case.payoff))
+        weights, joint = [case.weights[k] for k in active], [case.joint[k] for k in active]
+        payoff = [case.payoff[k] for k in active]
         found = full_information(weights, joint, payoff)  # the best of one item
         for given in itertools.product(range(-1, case.max_items), repeat=len(active)):
             used = list(dict.fromkeys(item for item in given if item >= 0))
@@ -326,115 +332,6 @@ def _assigned(weights: list[Fraction], joint: list[Table], payoff: list[Table], 
     return maximise(objective, rows, lower, upper, more).value
 
 
-# --------------------------------------------------------------------------------------------------------------- random markets
-
-
-def _size(rng: random.Random, low: int = -12, high: int = 12) -> Fraction:
-    """A number of few digits, its order of magnitude uniform."""
-    return rng.randint(1, 99) * Fraction(10) ** rng.randint(low, high)
-
-
-def _to_one(values: Sequence[Fraction]) -> list[Fraction]:
-    return [value / sum(values) for value in values]
-
-
-def _plain(rng: random.Random, types: int, states: int, actions: int) -> list[Table]:
-    return [[[Fraction(rng.randint(-20, 40), 10) for _ in range(actions)] for _ in range(states)] for _ in range(types)]
-
-
-def _matching(values: Sequence[Fraction], states: int) -> list[Table]:
-    return [[[value if a == w else Fraction(0) for a in range(states)] for w in range(states)] for value in values]
-
-
-KINDS = (
-    "plain",
-    "values",  # matching payoffs, values far apart
-    "stakes",  # one state matters enormously
-    "rare",  # an event of small probability with large losses
-    "weights",  # types of tiny weight
-    "constants",  # payoffs far from zero
-    "ties",  # types almost alike
-    "wild",  # every payoff of an order of magnitude of its own
-    "beliefs",  # probabilities of every order of magnitude
-    "mixed",  # several of these at once
-)
-
-
-def random_market(seed: int, kind: str | None = None, *, max_types: int = 4, max_items: int | None = None) -> Case:
-    """A market drawn by its seed: 1 to 4 types, 2 or 3 states and actions, 1 or 2 contexts, numbers over 24 orders of magnitude.
-
-    In nine of ten markets information is worth something to somebody.
-    """
-    rng = random.Random(seed)
-    kind = kind or rng.choice(KINDS)
-    while True:
-        case = _drawn(rng, kind, f"{kind} {seed}", max_types, max_items)
-        if seed % 10 == 0 or full_information(case.weights, case.joint, case.payoff):
-            return case
-
-
-def _drawn(rng: random.Random, kind: str, name: str, max_types: int, max_items: int | None) -> Case:
-    chosen = {kind} if kind != "mixed" else set(rng.sample(KINDS[1:-1], rng.randint(2, 4)))
-    types, states = rng.randint(1, max_types), rng.choice([2, 2, 3])
-    contexts = 2 if rng.random() < 0.2 else 1
-    actions = 2 if contexts == 2 else rng.choice([2, 3])
-    values: list[Fraction] | None = None
-    if "values" in chosen or (kind == "mixed" and rng.random() < 0.2):
-        if contexts == 2:
-            states = 2
-        values = [_size(rng) if "values" in chosen else Fraction(rng.randint(1, 9)) for _ in range(types)]
-        payoff = _matching(values, states)
-    elif "wild" in chosen:
-        payoff = [[[rng.choice([-1, 0, 1, 1]) * _size(rng) for _ in range(actions)] for _ in range(states)] for _ in range(types)]
-    else:
-        payoff = _plain(rng, types, states, actions)
-    # beliefs
-    low = -12 if "beliefs" in chosen else 0
-    joint = []
-    for _ in range(types):
-        flat = _to_one(
-            [
-                rng.choice([1, 1, 1, 0] if rng.random() < 0.3 else [1]) * _size(rng, low, 0) or Fraction(1, 10**9)
-                for _ in range(states * contexts)
-            ]
-        )
-        joint.append([flat[w * contexts : (w + 1) * contexts] for w in range(states)])
-    if "rare" in chosen:
-        chance, loss = _size(rng, -12, -4) / 10, _size(rng, 4, 12)
-        for k in range(types):
-            rest = sum((sum(row) for row in joint[k][1:]), Fraction(0))
-            p = chance * rng.randint(1, 9) / 10
-            first = sum(joint[k][0])
-            joint[k] = [[x / first * p for x in joint[k][0]], *([x / rest * (1 - p) for x in row] for row in joint[k][1:])]
-            if values is None:
-                payoff[k][0] = [
-                    u - (0 if a == 0 else loss * rng.choice([1, 1, rng.randint(1, 9)])) for a, u in enumerate(payoff[k][0])
-                ]
-    if "stakes" in chosen and values is None:
-        state, factor = rng.randrange(states), _size(rng, 3, 12) if rng.random() < 0.7 else _size(rng, -12, -3)
-        for table in payoff:
-            table[state] = [u * factor for u in table[state]]
-    if "ties" in chosen:
-        off = _size(rng, -12, -7)
-        for k in range(1, types):
-            joint[k] = [[x * (1 + off * rng.randint(-3, 3) / 100) for x in row] for row in joint[0]]
-            total = sum(map(sum, joint[k]))
-            joint[k] = [[x / total for x in row] for row in joint[k]]
-            if rng.random() < 0.5:
-                payoff[k] = [[u * (1 + off * rng.randint(0, 3) / 100) for u in row] for row in payoff[0]]
-        values = None
-    if "constants" in chosen:
-        for k in range(types):
-            payoff[k] = [[u + by for u in row] for row in payoff[k] for by in [rng.choice([-1, 1]) * _size(rng, 0, 12)]]
-        values = None
-    weights = _to_one([_size(rng, -12 if "weights" in chosen else 0, 0) for _ in range(types)])
-    if types > 1 and rng.random() < 0.1:
-        weights = _to_one([Fraction(0), *weights[1:]])
-    if values is None and "wild" not in chosen and rng.random() < 0.25:  # types that share what they want
-        payoff = [payoff[0] for _ in payoff]
-    return Case(name, weights, joint, payoff, values, max_items)
-
-
 # ------------------------------------------------------------------------------------------------------- what may not be printed
 
 
@@ -476,45 +373,45 @@ def verify(case: Case, solution: Any, exact: Fraction) -> list[str]:
     exact : Fraction
         The market's optimal revenue.
     """
-    faults = []
+    mistakes = []
     certificate, value = solution.certificate, solution.value
     lower, upper = certificate.lower, certificate.upper
     optimal = str(solution.status) == "optimal"
     if str(solution.status) in {"infeasible", "unbounded", "failed"}:
-        faults.append(f"status: {solution.status} though every market of this kind has an optimum")
+        mistakes.append(f"status: {solution.status} though every market of this kind has an optimum")
     if not lower <= upper:
-        faults.append(f"bracket: lower end {lower!r} above upper end {upper!r}")
+        mistakes.append(f"bracket: lower end {lower!r} above upper end {upper!r}")
     if math.isnan(lower) or Fraction(lower) > exact:
-        faults.append(f"lower: {lower!r} above the optimum {float(exact)!r}, relative {_off(lower, exact):.3g}")
+        mistakes.append(f"lower: {lower!r} above the optimum {float(exact)!r}, relative {_off(lower, exact):.3g}")
     if not math.isinf(upper) and Fraction(upper) < exact:
-        faults.append(f"upper: {upper!r} below the optimum {float(exact)!r}, relative {_off(upper, exact):.3g}")
+        mistakes.append(f"upper: {upper!r} below the optimum {float(exact)!r}, relative {_off(upper, exact):.3g}")
     size = max(abs(Fraction(lower)), abs(Fraction(upper))) if not math.isinf(upper) else None
     gap = math.inf if size is None else float((Fraction(upper) - Fraction(lower)) / size) if size else 0.0
     nil = size is not None and size <= NIL * at_stake(case)
     if nil and not certificate.gap:
         gap = 0.0
     if not math.isclose(gap, certificate.gap, rel_tol=1e-6, abs_tol=1e-15):
-        faults.append(f"gap: {certificate.gap!r} is said, {gap!r} follows from the ends")
+        mistakes.append(f"gap: {certificate.gap!r} is said, {gap!r} follows from the ends")
     if optimal and not nil:
         if not gap <= PROVED:
-            faults.append(f"proved: with a gap of {gap:.3g}, value {value!r}, optimum {float(exact)!r}")
+            mistakes.append(f"proved: with a gap of {gap:.3g}, value {value!r}, optimum {float(exact)!r}")
         if abs(Fraction(value) - exact) > PROVED * exact:
-            faults.append(f"value: {value!r} is optimal, the optimum is {float(exact)!r}")
+            mistakes.append(f"value: {value!r} is optimal, the optimum is {float(exact)!r}")
         single = full_information(case.weights, case.joint, case.payoff)
         if Fraction(value) < single * (1 - PROVED):
-            faults.append(f"full: {value!r} is optimal, full information alone earns {float(single)!r}")
+            mistakes.append(f"full: {value!r} is optimal, full information alone earns {float(single)!r}")
     if not Fraction(value) >= Fraction(lower) * (1 - Fraction(1, 10**12)):
-        faults.append(f"below: value {value!r} below its own lower end {lower!r}")
+        mistakes.append(f"below: value {value!r} below its own lower end {lower!r}")
     if Fraction(value) > Fraction(upper if math.isfinite(upper) else value) * (1 + Fraction(1, 10**12)):
-        faults.append(f"above: value {value!r} above its own upper end {upper!r}")
+        mistakes.append(f"above: value {value!r} above its own upper end {upper!r}")
     if solution.exact is not None and solution.exact != exact:
-        faults.append(f"exact: {solution.exact} is stated, {exact} is right")
+        mistakes.append(f"exact: {solution.exact} is stated, {exact} is right")
     against, in_favour = menu_revenue(case, solution.mechanism)
     # an optimum that is proved exactly is earned with ties for the seller, which the page says, but for its floats' rounding
     earns, least = (against, Fraction(lower)) if solution.exact is None else (in_favour, Fraction(lower) * (1 - PROVED))
     if earns < least:
-        faults.append(f"menu: earns {float(against)!r} to {float(in_favour)!r} by its ties, not the lower end {lower!r}")
-    return faults
+        mistakes.append(f"menu: earns {float(against)!r} to {float(in_favour)!r} by its ties, not the lower end {lower!r}")
+    return mistakes
 
 
 def _off(value: float, exact: Fraction) -> float:
@@ -537,8 +434,3 @@ def read_case(path: Path) -> Case:
 
 def _exactly(table: Sequence[Sequence[Any]]) -> Table:
     return [[Fraction(x) for x in row] for row in table]
-
-
-def cases(count: int, start: int = 0, **given: Any) -> Iterator[Case]:
-    """Markets of consecutive seeds."""
-    return (random_market(seed, **given) for seed in range(start, start + count))

@@ -1,1 +1,1 @@
-"""Ways to write a mechanism for several buyers."""
+"""Forms of a mechanism for competing buyers: by profile, by report counts, by scores, and by cells of a continuum."""

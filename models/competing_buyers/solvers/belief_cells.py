@@ -1,54 +1,64 @@
-"""Competing buyers whose beliefs are whole distributions: a mechanism for all of them, and a bound on all mechanisms.
+"""Competing buyers whose beliefs fill a continuum: a mechanism for all beliefs, and a bound on all mechanisms.
 
-Below: all beliefs of a cell make one report, and the incentives of both its ends are imposed, see `_competing_buyers_cells`.
-
-Above: the means over cells of any mechanism satisfy a program. With U(theta) what a type gets, c the cells and E their means,
-
-1. ``E U >= `` what the cell's mean belief gets by any report and disobedience, and by opting out: these are affine in the
-   mechanism and convex in the belief, and U is at least as large at each belief;
-2. ``E U = v (mean belief . (right - harm)) - payment + v C`` with C the covariance, within the cell, of the probability of the
-   first state and the slope s, the difference of ``right - harm`` between the states. U is convex of slope v s, so that s rises
-   and ``0 <= C <= E(theta - E theta)^+ (s after - s before)``: its mean in the next cell less its mean in the one before.
-
-Ex post this holds at each profile of the others, and so for the means over theirs. If harm is expected by the rivals' beliefs, s
-is without it, and harm itself is missed by at most alpha v times the rivals' mean absolute deviation within cells, for all types
-alike.
+From below, all beliefs of a cell make one report, and the incentives of both its ends are imposed, see `mechanisms.by_cell`. From
+above, the program of `belief_relaxation` bounds what any mechanism earns. Cells are halved until the two meet.
 """
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Sequence
-from dataclasses import replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optmarket.arrays import FloatArray
+from optmarket.certificates import Optimality
 from optmarket.errors import ModelError, SolverError
-from optmarket.lp import highs
-from optmarket.lp.program import FloatArray, LinearProgram, Rows
-from optmarket.models.competing_buyers.market import Buyer, Kind, Market, Params
-from optmarket.models.competing_buyers.mechanisms import by_cell as cells
-from optmarket.models.competing_buyers.mechanisms.by_count import Groups
-from optmarket.models.competing_buyers.solvers import general_lp as general
-from optmarket.models.competing_buyers.solvers.incentives import IncentiveRows, Side
-from optmarket.rationals import floats
-from optmarket.solution import Answer, Certificate, Options, Status, relative_gap
+from optmarket.modeling.solve_lp import Solved
+from optmarket.models.competing_buyers.market import BuyerTypes, ContinuousBeliefs, FiniteTypes
+from optmarket.models.competing_buyers.mechanisms.by_cell import (
+    NEGLIGIBLE_MASS,
+    CellMechanism,
+    cell_masses,
+    discretize,
+    even_cells,
+)
+from optmarket.models.competing_buyers.mechanisms.by_count import AnonymousMechanism
+from optmarket.models.competing_buyers.mechanisms.report_counts import SymmetricGroups
+from optmarket.models.competing_buyers.solvers.belief_relaxation import upper_bound
+from optmarket.models.competing_buyers.solvers.general_lp import solve_program
+from optmarket.options import Options, Status
+from optmarket.solution import Answer
 
-FIRST = 4  # cells
-SMALL, LARGE = 10_000, 300_000  # effort of a program up to which cells are halved if no gap is asked for, and if one is
-ROUNDING = 1e-12  # of spreads computed in floats
-SPARED = 100.0  # by how many times the payoffs at stake a neglected type may move bounds: much more than it can
+FIRST_CELLS = 4
+# Columns of a program, about, up to which cells are halved if neither gap nor time limit is given, and if one is.
+COLUMNS_UNASKED, COLUMNS_AT_MOST = 10_000, 300_000
+EX_POST_FACTOR = 12  # a column of a program with incentives in every case costs about as much as so many others
+# By how many times the payoffs at stake a neglected type may move bounds: much more than it can.
+NEGLECTED_FACTOR = 100.0
 
 
-def solve(params: Params, options: Options) -> Answer:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What one number of cells gave: a mechanism for all beliefs, and what it is certain to earn."""
+
+    size: int
+    cells: tuple[FloatArray, ...]
+    solved: Solved[AnonymousMechanism]
+    lower: float
+
+    @property
+    def revenue(self) -> float:
+        """Of the mechanism, in payoff units."""
+        return self.solved.answer.quantities["revenue"]
+
+
+def solve(market: ContinuousBeliefs, options: Options) -> Answer:
     """A mechanism for all beliefs, bounds, and where finer and finer cells seem to lead.
 
     Parameters
     ----------
-    params : Params
-        Without a prior; at least one buyer's belief a distribution without grid.
+    market : ContinuousBeliefs
     options : Options
         Cells are halved until the gap is closed, time is up, or programs get large: soon if neither gap nor time limit is given.
 
@@ -65,209 +75,77 @@ def solve(params: Params, options: Options) -> Answer:
     SolverError
         If the solver gives no answer.
     """
-    start = time.perf_counter()
     if options.exact:
-        raise ModelError("gives all beliefs, of which nothing is proved in fractions; leave exact out", field="params.buyers")
-    if options.method not in {"auto", "cuts"}:
-        raise ModelError(f"all beliefs take rows on demand, not the method {options.method!r}: leave it out, or give grid")
-
-    def rest() -> Options:
-        left = None if options.time_limit is None else max(0.0, options.time_limit - (time.perf_counter() - start))
-        return replace(options, method="cuts", gap=None, time_limit=left)
-
-    size, upper = FIRST, np.inf
-    most = SMALL if options.gap is None and options.time_limit is None else LARGE
-    found: list[Answer] = []
+        raise ModelError(
+            "gives a continuum of beliefs, of which nothing is proved exactly; leave exact out", field="params.buyers"
+        )
+    deadline = options.deadline()
+    unasked = options.gap is None and options.time_limit is None
+    size, upper = FIRST_CELLS, np.inf
+    found: list[_Found] = []
     while True:
-        edges = [cells.even(cells.law_of(buyer), size) if buyer.on_continuum else np.zeros(0) for buyer in params.buyers]
-        market = cells.market(params, edges)
-        if found and _effort(market) > most:
-            ended = f"programs of more cells are large: {'give a gap or a time limit to go on' if most == SMALL else 'give grid'}"
+        cells = even_cells(market, size)
+        finite = discretize(market, cells)
+        if found and _columns(finite) > (COLUMNS_UNASKED if unasked else COLUMNS_AT_MOST):
+            ended = f"programs of more cells are large: {'give a gap or a time limit to go on' if unasked else 'give grid'}"
             break
+        without_gap = replace(options, method="cuts", gap=None, time_limit=deadline.remaining)
         try:
-            bound, how = above(params, edges, rest())
-            answer = general.solve(market, rest())
+            bound, how = upper_bound(market, cells, without_gap)
+            solved = solve_program(finite, without_gap, deadline)
         except SolverError as error:
             if not found:
                 raise
             ended = f"at {size} cells: {error}"
             break
-        slip = SPARED * _neglected(params, edges) * float(market.scale)
+        slip = NEGLECTED_FACTOR * _neglected(market, cells) * float(finite.scale)
         upper = min(upper, bound + slip)
-        certificate = replace(answer.certificate, lower=answer.certificate.lower - slip)
-        mechanism = {"cells": [each.tolist() for each in edges], **answer.mechanism}
-        found.append(replace(answer, mechanism=mechanism, certificate=certificate))
-        best = max(found, key=lambda one: one.certificate.lower)
-        gap = relative_gap(best.certificate.lower, upper)
-        stopped = Status.INTERRUPTED in (answer.status, how)
-        if gap <= options.wanted or rest().time_limit == 0 or stopped:
+        found.append(_Found(size, cells, solved, solved.certificate.lower - slip))
+        best = max(found, key=lambda one: one.lower)
+        certificate = Optimality.of(best.lower, upper, best.solved.certificate.blocks)
+        stopped = Status.INTERRUPTED in (solved.answer.status, how)
+        if certificate.gap <= options.target_gap or deadline.passed or stopped:
             ended = ""
             break
         size *= 2
-    estimate, step = best.quantities["revenue"], upper - best.certificate.lower
+    estimate, step = best.revenue, upper - best.lower
     if len(found) > 1:
-        step = max(found[-1].quantities["revenue"] - found[-2].quantities["revenue"], 0.0)
+        step = max(found[-1].revenue - found[-2].revenue, 0.0)
         estimate = min(estimate + step / 3, upper)  # cells half as long cost a quarter
-    if gap <= options.wanted:
+    if certificate.gap <= options.target_gap:
         status = Status.OPTIMAL
     elif stopped:
         status = Status.INTERRUPTED
     else:
-        status = Status.TIME_LIMIT if rest().time_limit == 0 else Status.GAP
+        status = Status.TIME_LIMIT if deadline.passed else Status.GAP
+    answer = best.solved.answer
     return Answer(
         status=status,
-        mechanism=best.mechanism,
-        quantities={**best.quantities, "revenue-estimate": estimate, "estimate-uncertainty": step},
-        certificate=Certificate(best.certificate.lower, upper, gap, best.certificate.blocks),
-        method="cuts, general form",
+        mechanism=CellMechanism(market, best.cells, best.solved.mechanism.written_out()),
+        quantities={**answer.quantities, "revenue-estimate": estimate, "estimate-uncertainty": step},
+        certificate=certificate,
         notes=(
-            f"all beliefs: a mechanism for {size_of(best)} cells of them, and an upper bound on any",
+            f"continuum of beliefs: a mechanism for {best.size} cells of them, and an upper bound on any mechanism",
             f"finer cells seem to lead to {estimate:.6g}: an estimate, no proof; halving the cells last added {step:.1e}",
             *([f"stopped: {ended}"] if ended else []),
         ),
-        run={**best.run, "seconds": time.perf_counter() - start},
+        run=replace(answer.run, seconds=deadline.elapsed),
     )
 
 
-def size_of(answer: Answer) -> int:
-    """How many cells of beliefs a mechanism has."""
-    return max(map(len, answer.mechanism["cells"]))
-
-
-def _neglected(params: Params, edges: Sequence[FloatArray]) -> float:
-    """The mass of beliefs, of all buyers, in cells that count as without mass."""
+def _neglected(market: ContinuousBeliefs, cells: Sequence[FloatArray]) -> float:
+    """The mass of beliefs, of all buyers, in cells that count as empty."""
     total = 0.0
-    for buyer, lower in zip(params.buyers, edges, strict=True):
-        if buyer.on_continuum:
-            law = cells.law_of(buyer)
-            mass, _ = cells.masses(law, np.append(lower, float(law.support[1])))
-            total += buyer.count * float(mass[mass <= cells.NEGLIGIBLE].sum())
+    for population, count, lower in zip(market.populations, market.counts, cells, strict=True):
+        if not isinstance(population, BuyerTypes):
+            distribution = population.distribution
+            mass, _ = cell_masses(distribution, np.append(lower, float(distribution.support[1])))
+            total += count * float(mass[mass <= NEGLIGIBLE_MASS].sum())
     return total
 
 
-def _effort(market: Market) -> int:
-    """About how many columns a program has; ex post, where each case has incentives of its own, some more."""
-    groups = Groups.of(market)
-    each = market.states * (12 if market.ex_post else 1)
-    return sum(groups.others(g).total * kind.reports * each for g, kind in enumerate(groups.kinds))
-
-
-# The bound ---------------------------------------------------------------------------------------------------------------
-
-
-def above(params: Params, edges: Sequence[FloatArray], options: Options) -> tuple[float, Status]:
-    """An upper bound on the revenue of all mechanisms, by means over cells, and how its program ended: it holds in any case.
-
-    Parameters
-    ----------
-    params : Params
-    edges : sequence of array, shape (K,)
-        For each entry of ``buyers`` the lower ends of its cells, empty for one with finitely many types.
-    options : Options
-    """
-    each = [
-        _means(buyer, lower) if buyer.on_continuum else (Kind.of(buyer, None), None)
-        for buyer, lower in zip(params.buyers, edges, strict=True)
-    ]
-    market, _ = general.of_positive_weight(Market.of(params, [kind for kind, _ in each]))
-    kinds = list(zip(market.groups, each, strict=True))
-    # being told right, no rival being right: an entry of the market's whole surplus
-    most = sum(
-        count * float(kind.mass @ (kind.value * (1 + market.externality - kind.belief.max(axis=1))))
-        for kind, count in market.groups
-    )
-    more = 0.0
-    if not market.own:
-        if any(len(set(kind.value)) > 1 for kind, _ in market.groups):
-            return float(most * (1 + ROUNDING)), Status.OPTIMAL
-        # harm by a rival's belief is no product of means; what is missed is a price that all types see alike
-        missed = max(2 * float(floats(kind.mass) @ spread[spread >= 0]) for (kind, _), (_, spread) in kinds if spread is not None)
-        more = sum(count * float(market.externality * kind.value[0]) * missed for kind, count in market.groups)
-    program, sides = general.columns(market)
-    relaxed = [
-        side if spread is None else _credited(program, market, g, side, spread[spread >= 0])
-        for g, (side, (_, (_, spread))) in enumerate(zip(sides, kinds, strict=True))
-    ]
-    program.add_rows("individual rationality", Rows.join(side.participation() for side in relaxed))
-    program.add_rows("obedience", Rows.join(_disobeying(side) for side in relaxed))
-    program.add_family("incentive", IncentiveRows(tuple(relaxed), disobey=True))
-    result = highs.solve(program, options)
-    return min(result.bound * program.unit + more, float(most * (1 + ROUNDING))), result.status
-
-
-def _means(buyer: Buyer, lower: FloatArray) -> tuple[Kind, FloatArray]:
-    """Cells' mean beliefs, and E(theta - E theta)^+ in each, -1 in those without mass."""
-    law = cells.law_of(buyer)
-    edges = np.append(lower, float(law.support[1]))
-    mass, moment = cells.masses(law, edges)
-    some = mass > cells.NEGLIGIBLE
-    mass = np.where(some, mass, 0.0)
-    mean = np.where(some, np.clip(moment / np.where(some, mass, 1.0), edges[:-1], edges[1:]), edges[:-1])
-    halves = np.union1d(edges, mean)
-    mass_of, moment_of = cells.masses(law, halves)
-    above_mean = moment_of - mass_of * mean[np.searchsorted(edges, halves[:-1], side="right") - 1]
-    spread = np.zeros(len(mean))
-    np.add.at(spread, np.searchsorted(edges, halves[:-1], side="right") - 1, np.maximum(above_mean, 0.0))
-    spread = np.where(some, spread / np.where(some, mass, 1.0) * (1 + ROUNDING), -1.0)
-    exactly = np.array([Fraction(x) for x in mean.tolist()], dtype=object)
-    worth = np.full(len(mean), Fraction(1) if buyer.value is None else buyer.value, dtype=object)
-    weight = np.array([Fraction(x) for x in (mass / mass.sum()).tolist()], dtype=object)
-    names = tuple(f"{x:.6g}" for x in mean)
-    return Kind(weight, worth, np.stack([exactly, 1 - exactly], axis=1), names, np.arange(len(mean))), spread
-
-
-def _credited(program: LinearProgram, market: Market, g: int, side: Side, spread: FloatArray) -> Side:
-    """The side of a buyer that is spared, at its own report, the covariance of belief and slope.
-
-    Parameters
-    ----------
-    spread : array, shape (K,)
-        E(theta - E theta)^+ of each cell.
-    """
-    cases, reports = side.payment.shape
-    share, steepest = float(market.share), 1 + float(market.externality) * market.own
-    shape = (cases, reports)
-    least = np.broadcast_to(-2 * steepest * spread, shape)
-    owed = program.add_variables(f"owed {g + 1}", shape, lower=least, upper=2.0 * (1 + float(market.externality)))
-    both = np.stack([side.payment, owed], axis=-1).reshape(-1, 2)
-    program.add_rows(f"credit at least nothing {g + 1}", Rows.dense(both, np.tile([1.0, -1.0], (len(both), 1)), 0.0, np.inf))
-    told = np.diagonal(side.experiment, axis1=2, axis2=3)
-    # of harm by the rivals' beliefs the own one changes nothing
-    slope = np.concatenate([told, side.harm], axis=2) if market.own else told
-    sign = np.array([1.0, -1.0, -share, share])[: slope.shape[2]]
-    index = np.concatenate(
-        [np.roll(slope, -1, axis=1), np.roll(slope, 1, axis=1), side.payment[..., None], owed[..., None]], axis=2
-    )
-    here = np.arange(reports)
-    up = np.where((here < reports - 1)[:, None], spread[:, None] * sign, 0.0)
-    down = np.where((here > 0)[:, None], -spread[:, None] * sign, 0.0)
-    value = np.concatenate([up, down, np.tile([-1.0, 1.0], (reports, 1))], axis=1)
-    ends = ((here == reports - 1) * 1.0 + (here == 0)) * steepest * spread  # no slope is beyond
-    width = index.shape[2]
-    program.add_rows(
-        f"credit at most {g + 1}",
-        Rows.dense(
-            index.reshape(-1, width), np.broadcast_to(value, index.shape).reshape(-1, width), np.tile(-ends, cases), np.inf
-        ),
-    )
-    return replace(side, owed=owed)
-
-
-def _disobeying(side: Side) -> Rows:
-    """The truth and any disobedience gain no more than obeying: a row for each case, type, and map from what is told to acts."""
-    (cases, _), states = side.payment.shape, side.gain.shape[1]
-    types = np.arange(len(side.report))
-    case, buyer = (each.ravel() for each in np.meshgrid(np.arange(cases), types, indexing="ij"))
-    own = side.report[buyer]
-    parts = []
-    for acts in itertools.product(range(states), repeat=states):
-        told = np.array([a for a in range(states) if acts[a] != a])
-        if not len(told):
-            continue
-        taken = np.array(acts)[told]
-        both = [side.experiment[case[:, None], own[:, None], state, told] for state in (told, taken)]
-        index = np.hstack([*both, side.payment[case, own][:, None], side.owed[case, own][:, None]])
-        spared = np.tile([1.0, -1.0], (len(case), 1)) * (side.payment[case, own] != side.owed[case, own])[:, None]
-        value = np.hstack([floats(side.gain)[buyer][:, told], -floats(side.gain)[buyer][:, taken], spared])
-        parts.append(Rows.dense(index, value, 0.0, np.inf))
-    return Rows.join(parts)
+def _columns(market: FiniteTypes) -> int:
+    """About how many columns a program has, those of ex post incentives counted as more."""
+    groups = SymmetricGroups.of(market)
+    each = market.states * (EX_POST_FACTOR if market.ex_post else 1)
+    return sum(groups.others(g).total * types.reports * each for g, types in enumerate(groups.types))

@@ -1,4 +1,4 @@
-"""Sums of independent numbers: all of them exactly, in floats, or on a lattice with a bound on what that adds."""
+"""The distribution of a sum of independent numbers: exact, in floats, or on a lattice with a bound on what that adds."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.signal import fftconvolve
 
-from optmarket.lp.program import FloatArray, NumberArray
+from optmarket.arrays import FloatArray, NumberArray
 from optmarket.rationals import floats
 
-WORK = 2_000_000  # additions of exact numbers
-ATOMS = 1 << 20
-LATTICE = 1 << 17  # points
+MOST_EXACT_ADDITIONS = 2_000_000
+MOST_SUMS_LISTED = 1 << 20  # above it sums are put on a lattice
+LATTICE_POINTS = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
-class Sums:
+class SumDistribution:
     """The distribution of a sum S of independent terms, or of one a little more spread.
 
     Attributes
@@ -40,22 +39,22 @@ class Sums:
     step: float = 0.0
 
     @cached_property
-    def up_to(self) -> NumberArray:
+    def cdf(self) -> NumberArray:
         """Pr(S <= value), shape (A,)."""
         return np.cumsum(self.weight)
 
     @cached_property
-    def _below(self) -> NumberArray:
-        return np.concatenate([self.weight[:1] * 0, self.up_to])
+    def _cdf_before(self) -> NumberArray:
+        return np.concatenate([self.weight[:1] * 0, self.cdf])
 
     @cached_property
-    def in_floats(self) -> Sums:
+    def in_floats(self) -> SumDistribution:
         """The same in floats."""
-        return Sums(floats(self.value), floats(self.weight), self.excess)
+        return SumDistribution(floats(self.value), floats(self.weight), self.excess)
 
-    def chance(self, at: NumberArray, tie: float = 0.0) -> tuple[NumberArray, NumberArray]:
+    def probability_below(self, at: NumberArray, tie: float = 0.0) -> tuple[NumberArray, NumberArray]:
         """Pr(S < at) and Pr(S <= at), values within `tie` counted as equal."""
-        below = self._below
+        below = self._cdf_before
         if self.step and not tie:  # no need to search
             place = (at - self.value[0]) / self.step
             steps = np.ceil(place), np.floor(place) + 1
@@ -64,16 +63,16 @@ class Sums:
         first, last = (at - tie, at + tie) if tie else (at, at)
         return below[np.searchsorted(self.value, first)], below[np.searchsorted(self.value, last, side="right")]
 
-    def threshold(self, level: Any, tie: float = 0.0) -> tuple[Any, Any]:
-        """The level-quantile c, and the fraction of Pr(S = c) that with Pr(S < c) makes up the level."""
-        k = min(int(np.searchsorted(self.up_to, level)), len(self.value) - 1)
-        (below,), (up_to,) = self.chance(self.value[k : k + 1], tie)
+    def threshold(self, probability: Any, tie: float = 0.0) -> tuple[Any, Any]:
+        """The quantile c of a probability, and the fraction of Pr(S = c) that with Pr(S < c) makes up the probability."""
+        k = min(int(np.searchsorted(self.cdf, probability)), len(self.value) - 1)
+        (below,), (up_to,) = self.probability_below(self.value[k : k + 1], tie)
         if up_to <= below:  # rounding, at the end of a lattice
-            return self.value[k], level * 0 + 1
-        return self.value[k], min(max((level - below) / (up_to - below), level * 0), level * 0 + 1)
+            return self.value[k], probability * 0 + 1
+        return self.value[k], min(max((probability - below) / (up_to - below), probability * 0), probability * 0 + 1)
 
 
-def add_exactly(terms: Sequence[tuple[NumberArray, NumberArray]], work: int = WORK) -> Sums | None:
+def add_exactly(terms: Sequence[tuple[NumberArray, NumberArray]], work: int = MOST_EXACT_ADDITIONS) -> SumDistribution | None:
     """The exact distribution of a sum of independent terms, equal sums merged; None if that takes too many additions.
 
     Parameters
@@ -99,24 +98,26 @@ def add_exactly(terms: Sequence[tuple[NumberArray, NumberArray]], work: int = WO
                 more[s + x] = more.get(s + x, 0) + p * w
         found = more
     order, whole = sorted(found), units[1] ** len(terms)
-    return Sums(
+    return SumDistribution(
         np.array([Fraction(s, units[0]) for s in order], dtype=object),
         np.array([Fraction(found[s], whole) for s in order], dtype=object),
     )
 
 
-def add(terms: Sequence[tuple[FloatArray, FloatArray]]) -> Sums:
+def add(terms: Sequence[tuple[FloatArray, FloatArray]]) -> SumDistribution:
     """The distribution of a sum of independent terms in floats: all sums, or on a lattice if they are too many.
 
     Parameters
     ----------
     terms : sequence of (values, weights)
     """
-    if math.prod(len(value) for value, _ in terms) > ATOMS:
+    if math.prod(len(value) for value, _ in terms) > MOST_SUMS_LISTED:
         low = [float(value.min()) for value, _ in terms]
-        step = sum(float(value.max()) - start for (value, _), start in zip(terms, low, strict=True)) / (LATTICE - len(terms))
+        step = sum(float(value.max()) - start for (value, _), start in zip(terms, low, strict=True)) / (
+            LATTICE_POINTS - len(terms)
+        )
         if step == 0:
-            return Sums(np.array([sum(low)]), np.ones(1))
+            return SumDistribution(np.array([sum(low)]), np.ones(1))
         masses, noise = [], 0.0
         for (value, weight), start in zip(terms, low, strict=True):
             place = (value - start) / step
@@ -130,10 +131,10 @@ def add(terms: Sequence[tuple[FloatArray, FloatArray]]) -> Sums:
     for more, mass in terms:
         value, weight = np.add.outer(value, more).ravel(), np.multiply.outer(weight, mass).ravel()
     order = np.argsort(value, kind="stable")
-    return Sums(value[order], weight[order])
+    return SumDistribution(value[order], weight[order])
 
 
-def add_multiples(terms: Sequence[tuple[FloatArray, FloatArray]], unit: float) -> Sums:
+def add_multiples(terms: Sequence[tuple[FloatArray, FloatArray]], unit: float) -> SumDistribution:
     """The distribution of a sum of independent multiples of one unit, whose sums are exact in floats.
 
     Parameters
@@ -142,7 +143,7 @@ def add_multiples(terms: Sequence[tuple[FloatArray, FloatArray]], unit: float) -
     unit : float
         A power of two; only used for sums too many to list.
     """
-    if math.prod(len(value) for value, _ in terms) > ATOMS:
+    if math.prod(len(value) for value, _ in terms) > MOST_SUMS_LISTED:
         low = [float(value.min()) for value, _ in terms]
         kept: dict[tuple[int, int], FloatArray] = {}
         for (value, weight), start in zip(terms, low, strict=True):
@@ -155,10 +156,10 @@ def add_multiples(terms: Sequence[tuple[FloatArray, FloatArray]], unit: float) -
     for more, mass in terms:
         value, weight = np.add.outer(value, more).ravel(), np.multiply.outer(weight, mass).ravel()
     value, place = np.unique(value, return_inverse=True)
-    return Sums(value, np.bincount(place, weight))
+    return SumDistribution(value, np.bincount(place, weight))
 
 
-def on_lattice(masses: Sequence[FloatArray], start: float, step: float, noise: float) -> Sums:
+def on_lattice(masses: Sequence[FloatArray], start: float, step: float, noise: float) -> SumDistribution:
     """The distribution of a sum of independent terms on a lattice, each term split between its neighbours with its mean kept.
 
     Such splitting spreads the sum, so that E[(m - S)^+] rises; by how much at most follows from the variance of the noise N:
@@ -174,10 +175,12 @@ def on_lattice(masses: Sequence[FloatArray], start: float, step: float, noise: f
     noise : float
         Bound on the variance of what splitting adds, in squared steps.
     """
+    from scipy.signal import fftconvolve
+
     length = sum(len(mass) - 1 for mass in masses) + 1
     size = 1 << (length - 1).bit_length()
     product = np.ones(size // 2 + 1, dtype=complex)
-    known: dict[int, NumberArray] = {}  # alike terms are the same array
+    known: dict[int, NumberArray] = {}  # symmetric buyers' terms are the same array
     for mass in masses:
         if id(mass) not in known:
             known[id(mass)] = np.fft.rfft(mass, size)
@@ -187,23 +190,32 @@ def on_lattice(masses: Sequence[FloatArray], start: float, step: float, noise: f
     if noise:
         far = np.maximum(np.abs(np.arange(1 - length, length)) - len(masses) - 1.0, 0.0)
         excess = step * float(fftconvolve((np.sqrt(noise + far**2) - far) / 2, weight, mode="valid").max())
-    return Sums(start + step * np.arange(length), weight, excess)
+    return SumDistribution(start + step * np.arange(length), weight, excess)
 
 
-def told(sums: Sums, mean: Any, lowest: Any, surplus: Callable[[NumberArray], NumberArray], level: Any, *, ex_post: bool) -> Any:
-    """The most that E[(phi - S) x] can be for one buyer.
+def largest_virtual_surplus(
+    sums: SumDistribution,
+    mean: Any,
+    lowest: Any,
+    surplus: Callable[[NumberArray], NumberArray],
+    uninformed: Any,
+    *,
+    ex_post: bool,
+) -> Any:
+    """The most that E[(phi - S) x] can be for one buyer, who receives a correct recommendation with chance x.
 
     Parameters
     ----------
-    sums : Sums
+    sums : SumDistribution
+        Of S, the rivals' virtual values times alpha/(n - 1).
     mean : number
         E[S], which is the lowest values' sum and keeps its digits where a lattice does not.
     lowest : number
         The buyer's lowest value, which is E[phi].
     surplus : callable
         Maps costs to E[(phi - cost)^+].
-    level : number
-        th: bound on x (ex post) or on E[x | v] (Bayesian).
+    uninformed : number
+        The chance of acting right without information: the lower bound on x (ex post) or on E[x | v] (Bayesian).
     ex_post : bool
 
     Returns
@@ -212,12 +224,12 @@ def told(sums: Sums, mean: Any, lowest: Any, surplus: Callable[[NumberArray], Nu
         Of Fractions if the input is. If S is spread, at least the truth and at most ``sums.excess`` above it.
     """
     value, weight = sums.value, sums.weight
-    if level == 1:  # told right whatever the others are
+    if uninformed == 1:  # all recommendations are correct, whatever the others are
         return lowest - mean
     if ex_post:
-        return level * (lowest - mean) + (1 - level) * (surplus(value) @ weight)
-    k = min(int(np.searchsorted(sums.up_to, level)), len(value) - 1)
+        return uninformed * (lowest - mean) + (1 - uninformed) * (surplus(value) @ weight)
+    k = min(int(np.searchsorted(sums.cdf, uninformed)), len(value) - 1)
     c, rest = value[k], value[k:]
-    gains = c - mean + (rest - c) @ weight[k:] + level * (lowest - c)  # the first three are E[(c - S)^+]
-    losses = surplus(rest) @ weight[k:] - (surplus(rest[:1]) * (weight[k] - sums.up_to[k] + level))[0]
+    gains = c - mean + (rest - c) @ weight[k:] + uninformed * (lowest - c)  # the first three are E[(c - S)^+]
+    losses = surplus(rest) @ weight[k:] - (surplus(rest[:1]) * (weight[k] - sums.cdf[k] + uninformed))[0]
     return gains + losses

@@ -17,29 +17,29 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from optmarket.arrays import FloatArray, IntArray
 from optmarket.errors import SolverError
 from optmarket.lp import highs
-from optmarket.lp.program import FloatArray, IntArray, LinearProgram, Rows
-from optmarket.models.selling_information.continuum.plane_demand import Plane
-from optmarket.models.selling_information.continuum.revenue_majorant import Bend
-from optmarket.solution import Options, Status
+from optmarket.lp.program import LinearProgram, Rows
+from optmarket.models.selling_information.continuum.plane_types import Plane
+from optmarket.models.selling_information.continuum.revenue_majorant import RevenueMajorant
+from optmarket.options import Options, Status
 
-SPANS = 8  # of values, and twice as many of beliefs, to begin with
-MOST_GAPS = 64  # ends of gaps of beliefs at which pieces are cut at once
-HEAVY = 0.02  # of all weight: a kink that is cut off from its neighbours at once
-ONE_WAY = 0.1  # of what is lost along one axis: less along the other does not count
-AT_ONCE = 0.25  # of what pieces lose: to that they are split before the next program,
-MORE = 1.25  # or until they are so many times as many
-TO_BEGIN = 200  # pieces before the first program
-SHARE = 0.8  # of what the pieces lose, in those that are split next
-ENDLESS = 1e9  # seconds
+FIRST_SPANS = 8  # of values, and twice as many of beliefs, to begin with
+MOST_GAPS_CUT = 64  # ends of gaps of beliefs at which pieces are cut at once
+HEAVY_KINK = 0.02  # of all weight: a kink that is cut off from its neighbours at once
+ONE_AXIS = 0.1  # of what is lost along one axis: less along the other does not count
+LOSS_LEFT = 0.25  # of what pieces lose: to that they are split before the next program,
+MORE_PIECES = 1.25  # or until they are so many times as many
+FIRST_PIECES = 200  # pieces before the first program
+SPLIT_SHARE = 0.8  # of what the pieces lose, in those that are split next
+NO_LIMIT = 1e9  # seconds
 MOST_PAIRS = 10_000_000  # of means and corners, beyond which programs take minutes
 MOST_CORNERS = 2400  # the same of corners alone
-SOLVER = {"simplex_scale_strategy": 4}  # with the default the simplex method stalls now and then
-SLIGHT = 1e-14  # a weight so small that it is bounded and left out
-ROUNDING = 1e-12  # of all weights' value: what their sums in floats may miss
+SOLVER_SETTINGS = {"simplex_scale_strategy": 4}  # with the default the simplex method stalls now and then
+NEGLIGIBLE_WEIGHT = 1e-14  # a weight so small that it is bounded and left out
+WEIGHTS_ROUNDING = 1e-12  # of all weights' value: what their sums in floats may miss
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Pieces:
 
 
 @dataclass(frozen=True)
-class Sum:
+class RevenueSum:
     """Revenue as a sum over points w: ``gain`` times W at corners, less ``loss`` times W at means; what is left out is ``rest``.
 
     Attributes
@@ -93,7 +93,7 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Bound:
+class RelaxedBound:
     """One program's answer.
 
     Attributes
@@ -127,17 +127,17 @@ class Relaxation:
     """
 
     def __init__(self, plane: Plane, unit: float) -> None:
-        bend = Bend.of(plane)
+        majorant = RevenueMajorant.of(plane)
         self.unit = unit
-        self.value = bend.value / unit
+        self.value = majorant.value / unit
         self.edges, mass, moment = plane.grid
-        self.tail = bend.tail
+        self.tail = majorant.tail
 
         def summed(part: FloatArray) -> FloatArray:
             return np.append(0.0, np.cumsum(part))
 
         self.mass, self.moment = summed(mass), summed(moment)
-        down, up = np.maximum(-bend.rise, 0.0), np.maximum(bend.rise, 0.0)
+        down, up = np.maximum(-majorant.rise, 0.0), np.maximum(majorant.rise, 0.0)
 
         def from_above(part: FloatArray) -> FloatArray:
             # far out little weight meets large W: there no digits may be lost
@@ -145,12 +145,12 @@ class Relaxation:
 
         self.down, self.down_moment = from_above(down), from_above(down * self.value)
         self.up, self.up_moment = from_above(up), from_above(up * self.value)
-        self.weight = np.abs(bend.rise)
-        self.rounding = ROUNDING * float(self.weight @ self.value)
+        self.weight = np.abs(majorant.rise)
+        self.rounding = WEIGHTS_ROUNDING * float(self.weight @ self.value)
 
     def bounds(
         self, options: Options, left: Callable[[], float] = lambda: math.inf, known: FloatArray | None = None
-    ) -> Iterator[Bound]:
+    ) -> Iterator[RelaxedBound]:
         """One bound after the other, each from pieces that are split where the program before it lost most.
 
         Parameters
@@ -160,25 +160,25 @@ class Relaxation:
         left : callable
             Seconds that are left.
         known : array, shape (M, 3), optional
-            Items of a good menu, as in `Bound`: pieces are split to begin with where these lose.
+            Items of a good menu, as in `RelaxedBound`: pieces are split to begin with where these lose.
         """
         pieces = self._first()
         total = self._weigh(pieces)
         if known is not None:
-            pieces, total, _ = self._finer(pieces, total, known / [1, 1, self.unit], TO_BEGIN)
-        pairs = _nearest(total)
+            pieces, total, _ = self._finer(pieces, total, known / [1, 1, self.unit], FIRST_PIECES)
+        pairs = nearest_pairs(total)
         while True:
-            program, rows = _program(total, pairs)
-            settings = replace(options, gap=None, time_limit=min(left(), ENDLESS), progress=None)
+            program, rows = relaxed_program(total, pairs)
+            settings = replace(options, gap=None, time_limit=min(left(), NO_LIMIT), progress=None)
             try:
-                found = highs.solve(program, settings, settings=SOLVER)
+                found = highs.solve(program, settings, settings=SOLVER_SETTINGS)
             except SolverError:  # what is known by now stands
                 found = replace(highs.LpResult.of_failure(program), status=Status.GAP)
             if found.x is None:
                 item = np.zeros((0, 3))
             else:
                 item = np.column_stack([found.x[program.variables[name]] for name in ("first", "second", "price")])
-            yield Bound(
+            yield RelaxedBound(
                 self.unit * (found.bound + total.rest) + self.tail,
                 np.clip(item, 0.0, [1.0, 1.0, np.inf]) * [1, 1, self.unit],
                 found.status,
@@ -190,30 +190,30 @@ class Relaxation:
             if found.status is not Status.OPTIMAL:
                 return
             before, count = total, len(pieces)
-            pieces, total, parent = self._finer(pieces, total, item, int(MORE * count))
+            pieces, total, parent = self._finer(pieces, total, item, int(MORE_PIECES * count))
             if len(pieces) == count:
                 return
-            used = rows.used(found.multipliers)
+            used = rows.used(found.dual_values)
             means, corners = np.count_nonzero(total.loss), len(total.gain)
             if corners > MOST_CORNERS or means * corners > MOST_PAIRS or not left():
                 return
-            pairs = _inherited(used, before, total, parent)
+            pairs = _inherited_pairs(used, before, total, parent)
 
     def _first(self) -> Pieces:
         """Spans of values and beliefs, heavy kinks apart, and cut where those who buy nothing change what they do."""
-        heavy = np.flatnonzero(self.weight > HEAVY * self.weight.sum())
+        heavy = np.flatnonzero(self.weight > HEAVY_KINK * self.weight.sum())
         kinks = len(self.value)
-        first = np.unique([*np.linspace(0, kinks, SPANS + 1).astype(np.int64), *heavy, *heavy + 1])
+        first = np.unique([*np.linspace(0, kinks, FIRST_SPANS + 1).astype(np.int64), *heavy, *heavy + 1])
         half = np.searchsorted(self.edges, 0.5)
         cells = len(self.edges) - 1
         # a gap is no part of a piece
         none = np.diff(self.mass) == 0
-        turns = np.flatnonzero(none[1:] != none[:-1])[:MOST_GAPS] + 1
-        left = np.unique([*np.linspace(0, cells, 2 * SPANS + 1).astype(np.int64), min(int(half), cells), *turns])
+        turns = np.flatnonzero(none[1:] != none[:-1])[:MOST_GAPS_CUT] + 1
+        left = np.unique([*np.linspace(0, cells, 2 * FIRST_SPANS + 1).astype(np.int64), min(int(half), cells), *turns])
         value, belief = (axis.ravel() for axis in np.meshgrid(np.arange(len(first) - 1), np.arange(len(left) - 1)))
         return Pieces(first[value], first[value + 1], left[belief], left[belief + 1])
 
-    def _weigh(self, pieces: Pieces) -> Sum:
+    def _weigh(self, pieces: Pieces) -> RevenueSum:
         first, last, left, right = pieces.first, pieces.last, pieces.left, pieces.right
         mass = self.mass[right] - self.mass[left]
         low, high = self.edges[left], self.edges[right]
@@ -225,7 +225,7 @@ class Relaxation:
             value = np.clip(_divided(moment[last] - moment[first], part, bottom), bottom, top)
             means.append((part * mass, value))
         (loss, below), (positive, above) = means
-        kept = np.where(positive > SLIGHT, positive, 0.0)
+        kept = np.where(positive > NEGLIGIBLE_WEIGHT, positive, 0.0)
         here = np.flatnonzero(kept)
         across, along = _share(theta, low, high)[here], _share(above, bottom, top)[here]
         corners = [
@@ -238,22 +238,22 @@ class Relaxation:
         key, place = np.unique(keys, return_inverse=True)
         gain = np.zeros(len(key))
         np.add.at(gain, place, np.concatenate([kept[here] * part for *_, part in corners]))
-        some = gain > SLIGHT
+        some = gain > NEGLIGIBLE_WEIGHT
         # no buyer gets more than its value
         rest = float((positive - kept).sum() + gain[~some].sum()) * float(self.value[-1])
         node, edge = np.divmod(key[some], len(self.edges))
-        return Sum(
+        return RevenueSum(
             _point(self.value[node], self.edges[edge]),
             key[some],
             gain[some],
             _point(below, theta),
-            np.where(loss > SLIGHT, loss, 0.0),
+            np.where(loss > NEGLIGIBLE_WEIGHT, loss, 0.0),
             kept,
             _point(above, theta),
             rest + self.rounding + 1e-15 * len(pieces),
         )
 
-    def _lost(self, pieces: Pieces, total: Sum, item: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _lost(self, pieces: Pieces, total: RevenueSum, item: FloatArray) -> tuple[FloatArray, FloatArray]:
         """By how much each piece's part of the sum exceeds what the items give on average there, at most.
 
         Returns
@@ -280,11 +280,11 @@ class Relaxation:
             apart += weight * np.maximum([by_value - here, by_belief - here], 0.0)
         return lost, apart
 
-    def _finer(self, pieces: Pieces, total: Sum, item: FloatArray, most: int) -> tuple[Pieces, Sum, IntArray]:
+    def _finer(self, pieces: Pieces, total: RevenueSum, item: FloatArray, most: int) -> tuple[Pieces, RevenueSum, IntArray]:
         """Pieces split where they lose, again and again, until little is lost or they are many; and the piece each comes from."""
         parent = np.arange(len(pieces))
         lost, apart = self._lost(pieces, total, item)
-        enough = AT_ONCE * lost.sum()
+        enough = LOSS_LEFT * lost.sum()
         while True:
             finer, came = self._split(pieces, lost, apart)
             if len(finer) == len(pieces):
@@ -303,13 +303,13 @@ class Relaxation:
         Both ways, or if nearly all is lost along one of them only that way.
         """
         order = np.argsort(-lost, kind="stable")
-        enough = np.searchsorted(np.cumsum(lost[order]), SHARE * lost.sum()) + 1
+        enough = np.searchsorted(np.cumsum(lost[order]), SPLIT_SHARE * lost.sum()) + 1
         chosen = order[:enough]
         chosen = chosen[lost[chosen] > 0]
         rest = np.setdiff1d(np.arange(len(pieces)), chosen)
         parts, parents = [pieces.take(rest)], [rest]
         by_value, by_belief = apart[:, chosen]
-        one_way = np.where(by_value <= ONE_WAY * by_belief, 1, np.where(by_belief <= ONE_WAY * by_value, 0, 2))
+        one_way = np.where(by_value <= ONE_AXIS * by_belief, 1, np.where(by_belief <= ONE_AXIS * by_value, 0, 2))
         for way, (rows, columns) in enumerate(((4, 1), (1, 4), (2, 2))):
             mine = chosen[one_way == way]
             cut = pieces.take(mine)
@@ -349,7 +349,7 @@ def _given(point: FloatArray, item: FloatArray) -> FloatArray:
     return np.asarray(best)
 
 
-def _program(total: Sum, pairs: tuple[IntArray, IntArray]) -> tuple[LinearProgram, Supports]:
+def relaxed_program(total: RevenueSum, pairs: tuple[IntArray, IntArray]) -> tuple[LinearProgram, ConvexityRows]:
     """One item for each corner, W at the means."""
     program = LinearProgram("max")
     corner, gain = total.corner, total.gain
@@ -365,18 +365,18 @@ def _program(total: Sum, pairs: tuple[IntArray, IntArray]) -> tuple[LinearProgra
     own = np.column_stack([corner, np.full(count, -1.0)])
     index = np.column_stack([first, second, price])
     program.add_rows("individual rationality", Rows.dense(index, own, corner.max(axis=1), np.inf))
-    rows = Supports(total, here, index, got, pairs)
+    rows = ConvexityRows(total, here, index, got, pairs)
     program.add_family("convexity", rows)
     return program, rows
 
 
 @dataclass(frozen=True)
-class Supports:
+class ConvexityRows:
     """W at each mean is at least what each corner's item gives there.
 
     Attributes
     ----------
-    total : Sum
+    total : RevenueSum
     here : array of int, shape (N,)
         The pieces that have a mean.
     item : array of int, shape (K, 3)
@@ -387,7 +387,7 @@ class Supports:
         Pieces and corners of the rows to begin with.
     """
 
-    total: Sum
+    total: RevenueSum
     here: IntArray
     item: IntArray
     got: IntArray
@@ -400,7 +400,7 @@ class Supports:
         value = np.column_stack([-point, np.ones((len(mean), 2))])
         return Rows.dense(np.column_stack([self.item[corner], self.got[mean]]), value, 0.0, np.inf)
 
-    def seed(self) -> Rows:
+    def initial_cuts(self) -> Rows:
         """Rows of the pairs to begin with."""
         piece, corner = self.pairs
         place = np.searchsorted(self.here, piece)
@@ -421,31 +421,35 @@ class Supports:
         return self._rows(mean, corner), max(0.0, float(worst.max(initial=0.0)))
 
     def size(self) -> tuple[int, int, int]:
-        """Rows, columns and non-zeros of `list_all`."""
+        """Rows, columns and non-zeros of `add_all`."""
         rows = len(self.here) * len(self.item)
         return rows, 0, 4 * rows
 
-    def list_all(self, program: LinearProgram) -> None:
+    def add_all(self, program: LinearProgram) -> None:
         """One row for each mean and corner."""
         mean, corner = (axis.ravel() for axis in np.meshgrid(np.arange(len(self.here)), np.arange(len(self.item))))
         program.add_rows("convexity", self._rows(mean, corner))
 
-    def used(self, multipliers: FloatArray) -> tuple[IntArray, IntArray]:
+    def used(self, dual_values: FloatArray) -> tuple[IntArray, IntArray]:
         """Pieces and corners of the rows that have a price."""
         piece, corner = (np.concatenate(parts) for parts in zip(*self.listed, strict=True))
-        priced = np.flatnonzero(multipliers[-len(piece) :]) if len(piece) else np.zeros(0, dtype=np.int64)
+        priced = np.flatnonzero(dual_values[-len(piece) :]) if len(piece) else np.zeros(0, dtype=np.int64)
         return piece[priced], corner[priced]
 
 
-def _nearest(total: Sum) -> tuple[IntArray, IntArray]:
+def nearest_pairs(total: RevenueSum) -> tuple[IntArray, IntArray]:
     """Each piece, and the corner whose belief is nearest."""
     theta = [_divided(point[:, 0], point.sum(axis=1), np.zeros(len(point))) for point in (total.corner, total.mean)]
     corner = np.abs(theta[1][:, None] - theta[0]).argmin(axis=1)
     return np.arange(len(total.loss)), corner
 
 
-def _inherited(used: tuple[IntArray, IntArray], before: Sum, now: Sum, parent: IntArray) -> tuple[IntArray, IntArray]:
+def _inherited_pairs(
+    used: tuple[IntArray, IntArray], before: RevenueSum, now: RevenueSum, parent: IntArray
+) -> tuple[IntArray, IntArray]:
     """The pairs that mattered, of pieces by their parents, of corners by themselves or the nearest there was."""
+    from scipy.spatial import cKDTree
+
     mattered = np.zeros((len(before.loss), len(before.gain)), dtype=bool)
     mattered[used] = True
     _, source = cKDTree(before.corner).query(now.corner)

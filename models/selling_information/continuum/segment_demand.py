@@ -1,7 +1,7 @@
-"""A continuum of types on a segment and any menu: who buys what between points of indifference, and what that earns.
+"""Demand of a continuum of types on a segment: who buys which item of a menu, and what that earns.
 
-A menu of few items is judged in rational arithmetic, from the numbers as they are printed: then a distribution however narrow is
-served without an error of its own, and only the masses of a distribution function that is computed in floats are floats.
+For a menu of few items all is computed in exact rational arithmetic, from the numbers as they are printed: then a distribution
+however narrow adds no error of its own, and only the masses of a distribution function that is computed in floats are floats.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from optmarket.distributions.cdf import Law
-from optmarket.lp.program import FloatArray, IntArray, NumberArray
+from optmarket.arrays import FloatArray, IntArray, NumberArray
+from optmarket.distributions.cdf import Cdf
 from optmarket.models.selling_information.menu import NOTHING
 from optmarket.rationals import exact, floats
 
-FEW = 12  # items of a menu that is judged in rational arithmetic
+FEW_ITEMS = 12  # of a menu whose demand is computed in exact rational arithmetic
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,23 @@ class Segment:
 
     Attributes
     ----------
-    law : Law
-        Of x.
+    distribution : Cdf
+        Of the number x.
     start, slope : array, shape (W, K)
         Of floats or of Fractions.
     payoff : array, shape (W, A)
         At least 0.
     """
 
-    law: Law
+    distribution: Cdf
     start: NumberArray
     slope: NumberArray
     payoff: NumberArray
 
 
 @dataclass(frozen=True)
-class Served:
-    """Who buys what along a segment.
+class SegmentDemand:
+    """Which types along a segment buy which item.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Served:
         What types in an interval buy, `NOTHING` if nothing.
     mass : array, shape (N,)
     earned, kept : Fraction or float
-        By the seller and by buyers; Fractions if menu and distribution were judged in rational arithmetic.
+        What the seller earns and what buyers keep, in payoff units; Fractions if all was computed in exact rational arithmetic.
     """
 
     edges: FloatArray
@@ -73,17 +73,29 @@ class Served:
         return float(self.kept)
 
     @property
-    def outcome(self) -> dict[str, float]:
-        """What the menu brings about."""
+    def quantities(self) -> dict[str, float]:
+        """What the menu brings about, by the names of `outcomes.QUANTITIES`."""
         return {
             "revenue": self.revenue,
             "surplus": self.surplus,
             "welfare": float(self.earned + self.kept),
-            "share-served": float(self.mass[self.item != NOTHING].sum()),
+            "share-buying": float(self.mass[self.item != NOTHING].sum()),
         }
 
+    def stretches(self, item: int) -> list[tuple[float, float]]:
+        """The intervals of x whose types buy an item, neighbouring ones made one and those without mass left out."""
+        found: list[tuple[float, float]] = []
+        for k in np.flatnonzero((self.item == item) & (self.mass > 0)):
+            low, high = float(self.edges[k]), float(self.edges[k + 1])
+            if found and found[-1][1] == low:
+                low = found.pop()[0]
+            found.append((low, high))
+        return found
 
-def serve(segment: Segment, experiment: FloatArray, price: FloatArray, tie: float, *, for_seller: bool = True) -> Served:
+
+def demand_on_segment(
+    segment: Segment, experiment: NumberArray, price: NumberArray, tie: float, *, for_seller: bool = True
+) -> SegmentDemand:
     """Let every type of a segment choose from a menu.
 
     What an experiment is worth is linear in x between the points at which a type changes what it does after some signal; choices
@@ -93,81 +105,98 @@ def serve(segment: Segment, experiment: FloatArray, price: FloatArray, tie: floa
     ----------
     segment : Segment
     experiment : array, shape (M, W, N)
+        Of floats, which count as the decimals that name them, or of Fractions.
     price : array, shape (M,)
+        Likewise, in payoff units.
     tie : float
-        Items count as equally good on an interval if the lines of what they are worth there, net of the price, differ from the
-        best one by no more than this for any x from 0 to 1: a narrow distribution ties no more items than a wide one.
+        In payoff units. Items count as equally good on an interval if the lines of what they are worth there, net of the price,
+        differ from the best one by no more than this for any x from 0 to 1: a narrow distribution ties no more items than a wide
+        one.
     for_seller : bool
-        Whether ties go to the highest-priced item, or to the lowest-priced.
-    """
-    in_fractions = len(price) <= FEW
-    low, high = (end if in_fractions else float(end) for end in segment.law.support)
-    items, prices = _with_nothing(experiment, price, in_fractions)
-    start, slope, payoff = (_fractions(part) if in_fractions else floats(part) for part in _primitives(segment))
-    constant, rate = (_after_signals(part, items, payoff) for part in (start, slope))
+        Whether ties go to the highest-priced item, or to the cheapest.
 
-    edges = _sorted([low, high, *(x for x in _turns(constant, rate) if low < x < high)])
+    Examples
+    --------
+    >>> from optmarket.distributions.specification import Distribution
+    >>> uniform = Distribution.model_validate({"dist": "uniform"}).as_cdf
+    >>> start, slope = np.array([[0], [1]]), np.array([[1], [-1]])
+    >>> demand_on_segment(Segment(uniform, start, slope, np.eye(2)), np.eye(2)[None], np.array([0.25]), 0.0).revenue
+    0.125
+    """
+    exactly = len(price) <= FEW_ITEMS
+    low, high = (end if exactly else float(end) for end in segment.distribution.support)
+    items, prices = _with_nothing(experiment, price, exactly)
+    start, slope, payoff = (
+        _fractions(part) if exactly else floats(part) for part in (segment.start, segment.slope, segment.payoff)
+    )
+    constant, rate = (_after_signals(part, items, payoff) for part in (start, slope))
+    edges = _sorted([low, high, *(x for x in _switches(constant, rate) if low < x < high)])
     at, along = _lines(constant, rate, (edges[:-1] + edges[1:]) / 2)
-    # net of what one gets without, and of the price
+    # net of what one gets without buying, and of the price
     at, along = at - at[:, -1:] - prices, along - along[:, -1:]
-    found = list(edges)
-    for one, two in itertools.combinations(range(len(prices)), 2):
+    finer = _sorted([*edges, *_meetings(edges, at, along)])
+    piece = np.searchsorted(edges, finer[:-1], side="right") - 1
+    at, along = at[piece], along[piece]
+    choice = _choices(at, along, (finer[:-1] + finer[1:]) / 2, floats(prices), tie, for_seller=for_seller)
+    rows = np.arange(len(choice))
+    at, along = at[rows, choice], along[rows, choice]
+    # where others than what is bought meet, nothing changes
+    same = (choice[1:] == choice[:-1]) & (at[1:] == at[:-1]) & (along[1:] == along[:-1])
+    kept = np.append(True, ~same)
+    finer, choice, at, along = finer[np.append(kept, True)], choice[kept], at[kept], along[kept]
+
+    # the ends of the support as they are, not their floats
+    ends = segment.distribution.support
+    known = [ends[0], *finer[1:-1], ends[1]]
+    cells = segment.distribution.cells([edge if isinstance(edge, Fraction) else exact(edge) for edge in known])
+    mass, moment = (np.array(part, dtype=object) for part in zip(*cells, strict=True))
+    if not exactly:
+        mass, moment = floats(mass), floats(moment)
+    revenue = (prices[choice] * mass).sum()
+    surplus = (at * mass + along * moment).sum()
+    item = np.where(choice == len(price), NOTHING, choice)
+    return SegmentDemand(floats(finer), item, floats(mass), revenue, surplus)
+
+
+def _meetings(edges: NumberArray, at: NumberArray, along: NumberArray) -> list[Any]:
+    """Where within an interval the lines of two items meet, their values at 0 and slopes each of shape (X, M)."""
+    found: list[Any] = []
+    for one, two in itertools.combinations(range(at.shape[1]), 2):
         lead, gain = at[:, one] - at[:, two], along[:, two] - along[:, one]
         crosses = np.flatnonzero(gain != 0)
         meet = lead[crosses] / gain[crosses]
         found.extend(meet[(edges[crosses] < meet) & (meet < edges[crosses + 1])])
-    finer = _sorted(found)
-    middle = (finer[:-1] + finer[1:]) / 2
-    piece = np.searchsorted(edges, finer[:-1], side="right") - 1
-    at, along = at[piece], along[piece]
-    utility = at + along * middle[:, None]
-    rows = np.arange(len(middle))
-    best = utility.argmax(axis=1)
+    return found
+
+
+def _choices(
+    at: NumberArray, along: NumberArray, middle: NumberArray, price: FloatArray, tie: float, *, for_seller: bool
+) -> IntArray:
+    """The item that types of each interval buy, ties as `demand_on_segment` has them; nothing is the last item."""
+    nothing, rows = len(price) - 1, np.arange(len(middle))
+    best = (at + along * middle[:, None]).argmax(axis=1)
     behind = at[rows, best][:, None] - at, along[rows, best][:, None] - along
     near = np.asarray((abs(behind[0]) <= tie) & (abs(behind[0] + behind[1]) <= tie))
     near[rows, best] = True
-    posted = floats(prices)
-    if for_seller:
-        pick = np.where(near, posted, -np.inf).argmax(axis=1)
-        pick = np.where(near[:, -1] & (posted[pick] == 0), len(price), pick)  # what is worth nothing is not bought
-    else:
-        pick = np.where(near, posted, np.inf).argmin(axis=1)
-
-    at, along = at[rows, pick], along[rows, pick]
-    # where others than what is bought meet, nothing changes
-    same = (pick[1:] == pick[:-1]) & (at[1:] == at[:-1]) & (along[1:] == along[:-1])
-    kept = np.append(True, ~same)
-    finer, pick, at, along = finer[np.append(kept, True)], pick[kept], at[kept], along[kept]
-
-    cells = segment.law.cells([edge if isinstance(edge, Fraction) else exact(edge) for edge in _known(finer, segment)])
-    mass, moment = (np.array(part, dtype=object) for part in zip(*cells, strict=True))
-    if not in_fractions:
-        mass, moment = floats(mass), floats(moment)
-    revenue = (prices[pick] * mass).sum()
-    surplus = (at * mass + along * moment).sum()
-    item = np.where(pick == len(price), NOTHING, pick)
-    return Served(floats(finer), item, floats(mass), revenue, surplus)
-
-
-def _primitives(segment: Segment) -> tuple[NumberArray, NumberArray, NumberArray]:
-    return segment.start, segment.slope, segment.payoff
+    if not for_seller:
+        return np.asarray(np.where(near, price, np.inf).argmin(axis=1))
+    pick = np.where(near, price, -np.inf).argmax(axis=1)
+    return np.asarray(np.where(near[:, -1] & (price[pick] == 0), nothing, pick))  # what is worth nothing is not bought
 
 
 def _fractions(numbers: NumberArray) -> NumberArray:
-    """Exact numbers, floats being the decimals that they are printed as."""
-    return np.frompyfunc(exact, 1, 1)(np.asarray(numbers, dtype=object))  # type: ignore[no-any-return]
+    """Exact numbers, floats being the decimals that name them."""
+    return np.frompyfunc(exact, 1, 1)(np.asarray(numbers, dtype=object))  # type: ignore[no-any-return]  # numpy says Any
 
 
-def _with_nothing(experiment: FloatArray, price: FloatArray, in_fractions: bool) -> tuple[NumberArray, NumberArray]:
-    """Items and prices, nothing for nothing last; in fractions rows sum to one exactly."""
+def _with_nothing(experiment: NumberArray, price: NumberArray, exactly: bool) -> tuple[NumberArray, NumberArray]:
+    """Items and prices, nothing for nothing last; exact rows sum to one exactly."""
     nothing = np.zeros((1, *experiment.shape[1:]))
     nothing[:, :, 0] = 1.0
-    items: NumberArray = np.concatenate([experiment, nothing])
-    prices: NumberArray = np.append(price, 0.0)
-    if in_fractions:
-        items, prices = _fractions(items), _fractions(prices)
-        items = items / items.sum(axis=2, keepdims=True)
-    return items, prices
+    number = _fractions if exactly else floats
+    items = np.concatenate([number(experiment), number(nothing)])
+    prices = np.concatenate([number(price), number(np.zeros(1))])
+    return items / items.sum(axis=2, keepdims=True) if exactly else items, prices
 
 
 def _after_signals(measure: NumberArray, items: NumberArray, payoff: NumberArray) -> NumberArray:
@@ -180,7 +209,7 @@ def _after_signals(measure: NumberArray, items: NumberArray, payoff: NumberArray
     )
 
 
-def _turns(constant: NumberArray, rate: NumberArray) -> list[Any]:
+def _switches(constant: NumberArray, rate: NumberArray) -> list[Any]:
     """All x at which some type changes what it does after some signal."""
     found: list[Any] = []
     for one, two in itertools.combinations(range(constant.shape[3]), 2):
@@ -203,9 +232,3 @@ def _sorted(points: list[Any]) -> NumberArray:
     """Different points in order; at least two, though they be the same."""
     different = sorted(set(points))
     return np.array(different if len(different) > 1 else different * 2)
-
-
-def _known(edges: NumberArray, segment: Segment) -> list[Any]:
-    """Edges with the ends of the support as they are, not their floats."""
-    low, high = segment.law.support
-    return [low, *edges[1:-1], high]

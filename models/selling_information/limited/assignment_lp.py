@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
-from optmarket.lp.program import FloatArray, IntArray, LinearProgram, Rows, check_memory
-from optmarket.models.selling_information.market import Market
+from optmarket.arrays import FloatArray, IntArray
+from optmarket.lp.program import LinearProgram, Rows, check_memory
+from optmarket.models.selling_information.market_arrays import Market
 from optmarket.models.selling_information.menu import NOTHING
 from optmarket.rationals import floats
 
@@ -115,6 +115,8 @@ def cells(buyers: Buyers, most: int, check: Callable[[], None]) -> IntArray | No
 
 def _some_belief(sides: list[FloatArray], states: int) -> bool:
     """Whether some belief is on the right side, at least 0 but for `EDGE`, of all these hyperplanes."""
+    from scipy.optimize import linprog
+
     if not sides:
         return True
     matrix = np.array(sides)
@@ -169,11 +171,11 @@ def assigned(place: IntArray, cells: IntArray) -> Assignment:
 def grouped(buyers: Buyers, assignment: Assignment) -> LinearProgram:
     """The best menu for an assignment: experiments for all items but full information, and all prices.
 
-    Full information is the dearest item, and prices are at least 0; neither restricts what the best assignment earns. What need
-    not be asked for: that buyers obey, as an item is worth to them what obeying gives them, or more; and that others stay away
-    from full information, as whoever switches to it pays more. An assignment that no menu
-    brings about is bought off, by the same slack for everybody and at a high price: the program always has a point, and its
-    optimum bounds what the assignment earns.
+    Full information is the highest-priced item, and prices are at least 0; neither restricts what the best assignment earns.
+    Two families of constraints are not needed: obedience, because an item is worth to its buyers at least what obeying gives
+    them; and that others do not buy full information, because whoever switches to it pays more. An assignment that no menu
+    brings about is made feasible by one slack for all buyers, at a high cost in the objective: the program always has a point,
+    and its optimum bounds what the assignment earns.
 
     Raises
     ------
@@ -212,10 +214,10 @@ def grouped(buyers: Buyers, assignment: Assignment) -> LinearProgram:
     program.add_rows("experiment sums to one", dense(total.reshape(-1, columns), 1.0, 1.0))
     members = np.flatnonzero(place > FULL)
     program.add_rows("individual rationality", dense(own[members], buyers.outside[members], np.inf))
-    dearest = np.zeros((items - 1, columns))
-    dearest[:, price[FULL]] = 1.0
-    dearest[np.arange(items - 1), price[1:]] = -1.0
-    program.add_rows("full information is dearest", dense(dearest, 0.0, np.inf))
+    highest = np.zeros((items - 1, columns))
+    highest[:, price[FULL]] = 1.0
+    highest[np.arange(items - 1), price[1:]] = -1.0
+    program.add_rows("full information has the highest price", dense(highest, 0.0, np.inf))
     if signals:
         program.add_family("choice", ChoiceRows(buyers, assignment, experiment, price, own))
     return program
@@ -264,7 +266,7 @@ class ChoiceRows:
         index = np.broadcast_to(np.arange(value.shape[1]), value.shape)
         return Rows.dense(index, value, -self._constant()[buyer], np.inf)
 
-    def seed(self) -> Rows:
+    def initial_cuts(self) -> Rows:
         """None: prices have bounds."""
         return Rows.join([])
 
@@ -289,14 +291,14 @@ class ChoiceRows:
         return tuple(index.astype(np.int64) for index in np.nonzero(tempting))
 
     def size(self) -> tuple[int, int, int]:
-        """Rows, columns and non-zeros of `list_all`, at most."""
+        """Rows, columns and non-zeros of `add_all`, at most."""
         _, states, contexts, actions = self.buyers.product.shape
         buyer, item = self._pairs()
         sent = int(np.bincount(self.assignment.item, minlength=len(self.price))[item].sum())
         rows, own = sent * contexts * actions, self.own.shape[1]
         return rows + len(buyer), sent * contexts, rows * (states + 1) + len(buyer) * (own + 1) + sent * contexts
 
-    def list_all(self, program: LinearProgram) -> None:
+    def add_all(self, program: LinearProgram) -> None:
         """One row a pair, and for each signal and context a variable at least as large as each action's payoff."""
         _, states, contexts, actions = self.buyers.product.shape
         buyer, item = self._pairs()

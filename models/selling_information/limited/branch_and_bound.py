@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import heapq
 import math
-import time
 
 import numpy as np
 
+from optmarket.arrays import IntArray
+from optmarket.certificates import relative_gap
 from optmarket.lp import highs
-from optmarket.lp.program import IntArray
 from optmarket.models.selling_information.limited.assignment_lp import FULL, Assignment, Buyers, assigned, cells, grouped
 from optmarket.models.selling_information.limited.local_search import (
     Draft,
@@ -25,9 +25,10 @@ from optmarket.models.selling_information.limited.local_search import (
     shortened,
     starts,
 )
-from optmarket.models.selling_information.market import Market
-from optmarket.models.selling_information.menu import NOTHING, posted_menu
-from optmarket.solution import Options, Progress, Status, relative_gap
+from optmarket.models.selling_information.market_arrays import Market
+from optmarket.models.selling_information.menu import NOTHING
+from optmarket.models.selling_information.posting import posted_menu
+from optmarket.options import Deadline, Options, Progress, Status
 
 MAX_TYPES = 20  # types that could pay something, and cells: beyond these branch and bound is not tried
 MAX_CELLS = 400
@@ -48,8 +49,7 @@ class Search:
         A bound on what any menu earns, in payoff units.
     options : Options
         ``gap``, ``time_limit``, ``threads`` and ``progress`` are used.
-    start : float
-        When the solve began, on the clock of ``time.perf_counter``.
+    deadline : Deadline
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Search:
         Partial assignments whose programs were solved.
     """
 
-    def __init__(self, market: Market, most: int, ceiling: float, options: Options, start: float) -> None:
-        self._market, self._most, self._options, self._start = market, most, options, start
+    def __init__(self, market: Market, most: int, ceiling: float, options: Options, deadline: Deadline) -> None:
+        self._market, self._most, self._options, self._deadline = market, most, options, deadline
         self.buyers, self._scale = Buyers.of(market), float(market.scale)
         self.nodes = 0
         self._open: list[tuple[float, tuple[int, ...]]] = [(-ceiling, ())]  # minus the bound, and the first types' items
@@ -84,7 +84,7 @@ class Search:
     @property
     def reached(self) -> bool:
         """Whether the gap asked for is reached."""
-        return self.gap <= self._options.wanted
+        return self.gap <= self._options.target_gap
 
     def promising(self, bound: float) -> bool:
         """Whether a bound is so far above the best menu that it is worth a search."""
@@ -118,13 +118,8 @@ class Search:
             return Status.TIME_LIMIT, method
         return Status.OPTIMAL, method
 
-    def _left(self) -> float | None:
-        limit = self._options.time_limit
-        return None if limit is None else limit - (time.perf_counter() - self._start)
-
     def _check(self) -> None:
-        left = self._left()
-        if left is not None and left <= 0:
+        if self._deadline.passed:
             raise TimeoutError
 
     def keep(self, draft: Draft) -> bool:
@@ -167,7 +162,7 @@ class Search:
                     tried = place.copy()
                     tried[type_] = label
                     self._check()
-                    _, other = self._solve(assigned(tried, known), listed=True)
+                    _, other = self._solve(assigned(tried, known), full=True)
                     if self.keep(other):
                         draft, rises = self._polished(other, known), True
                         self.keep(draft)
@@ -177,14 +172,14 @@ class Search:
         def assign(draft: Draft, place: IntArray) -> Assignment:
             return present(self.buyers, draft, place) if known is None else assigned(place, known)
 
-        return improved(self.buyers, draft, assign, lambda assignment: self._solve(assignment, listed=known is not None)[1])
+        return improved(self.buyers, draft, assign, lambda assignment: self._solve(assignment, full=known is not None)[1])
 
-    def _solve(self, assignment: Assignment, *, listed: bool) -> tuple[float, Draft]:
-        """The bound of an assignment's program, in payoff units, and its menu; rows listed are faster if few."""
+    def _solve(self, assignment: Assignment, *, full: bool) -> tuple[float, Draft]:
+        """The bound of an assignment's program, in payoff units, and its menu; the full program is faster if it is small."""
         program = grouped(self.buyers, assignment)
-        if listed:
-            program = program.listed()
-        result = highs.solve(program, Options(time_limit=self._left(), threads=self._options.threads))
+        if full:
+            program = program.full()
+        result = highs.solve(program, Options(time_limit=self._deadline.remaining, threads=self._options.threads))
         if result.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         if result.status is Status.TIME_LIMIT or result.x is None:
@@ -197,7 +192,7 @@ class Search:
     # Branch and bound ----------------------------------------------------------------------------------------------------
 
     def _branch(self, known: IntArray) -> None:
-        """Best bound first. The full-information item has buyers, so that it may be taken for the dearest."""
+        """Best bound first. The full-information item has buyers, so that it may be taken for the highest-priced one."""
         types = len(self.buyers.weight)
         while self._open and self.promising(-self._open[0][0]) and self.nodes < MAX_NODES:
             above, labels = self._open[0]
@@ -221,11 +216,11 @@ class Search:
         rest = len(self.buyers.weight) - len(labels)
         first = max(FULL, *labels) + 1
         place = np.concatenate([labels, np.arange(first, first + rest)]).astype(np.int64)
-        bound, draft = self._solve(assigned(place, known), listed=True)
+        bound, draft = self._solve(assigned(place, known), full=True)
         self.nodes += 1
         if self.keep(shortened(self.buyers, draft, self._most)):
             self.keep(self._polished(shortened(self.buyers, draft, self._most), known))
         if self._options.progress is not None and self.nodes % TOLD == 0:
-            seconds = time.perf_counter() - self._start
+            seconds = self._deadline.elapsed
             self._options.progress(Progress(self.nodes, len(self._open), self.upper, self.upper - self.lower, seconds))
         return bound

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optmarket.lp.program import FloatArray, IntArray
+from optmarket.arrays import FloatArray, IntArray
 from optmarket.models.selling_information.limited.assignment_lp import FULL, Assignment, Buyers
-from optmarket.models.selling_information.menu import NOTHING, TIE, choose, earned
+from optmarket.models.selling_information.menu import NOTHING
+from optmarket.models.selling_information.posting import choose, revenue_of
+from optmarket.tolerances import TIE
 
 STARTS = 8  # random ones, after two that are not
 SEED = 0
@@ -55,7 +57,7 @@ def places(buyers: Buyers, value: FloatArray, price: FloatArray) -> IntArray:
 
 def revenue(buyers: Buyers, value: FloatArray, price: FloatArray) -> float:
     """What that earns, normalised."""
-    return earned(buyers.weight, price, places(buyers, value, price))
+    return revenue_of(buyers.weight, price, places(buyers, value, price))
 
 
 def shortened(buyers: Buyers, draft: Draft, most: int) -> Draft:

@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import one_buyer as model
+from support.one_buyer import types_of
 from support.paths import INSTANCES
+from support.proofs import rounds
 
 import optmarket as om
 from optmarket.errors import InstanceError
-from optmarket.models import selling_information as model
-from optmarket.models.selling_information.menu import differential_informativeness, of_cheapest
-from optmarket.solution import Options
+from optmarket.models.selling_information.experiments import differential_informativeness, informativeness_of_cheapest
+from optmarket.options import Options
 
-GALLERY = INSTANCES / "selling-information"
+LIBRARY = INSTANCES / "selling-information"
 TWO = [{"weight": "1/2", "belief": ["1/4", "3/4"]}, {"weight": "1/2", "belief": ["3/5", "2/5"]}]
 FULL = [[1, 0], [0, 1]]
-VIOLATIONS = {"misreport", "disobey", "both", "individual-rationality"}
+VIOLATIONS = {"misreport", "disobey", "double-deviation", "individual-rationality"}
 
 
 def params(types: Any, **others: Any) -> model.Params:
@@ -48,7 +50,7 @@ def test_a_menu_by_hand() -> None:
     }
     found = model.audit(params(TWO), menu)
     assert (found.violations, found.unit, found.good) == ({}, 1.0, True)
-    assert_close(found.quantities, revenue="5/32", surplus="17/160", welfare="21/80", share_served=1)
+    assert_close(found.quantities, revenue="5/32", surplus="17/160", welfare="21/80", share_buying=1)
     table = model.tables(params(TWO), menu)["menu"]
     assert table["item"].tolist() == [1, 1, 2, 2]  # cheapest first
     assert table["kind"].tolist() == ["partial"] * 2 + ["full"] * 2
@@ -61,27 +63,27 @@ def test_a_menu_by_hand() -> None:
 def test_ties_go_to_the_seller_and_the_null_item_is_free() -> None:
     # all at 1/4: type 1 is indifferent to buying, so it buys; at a hair more it does not
     quantities = model.audit(params(TWO), {"items": [{"experiment": FULL, "price": "1/4"}]}).quantities
-    assert_close(quantities, revenue="1/4", share_served=1, surplus="3/40")
+    assert_close(quantities, revenue="1/4", share_buying=1, surplus="3/40")
     quantities = model.audit(params(TWO), {"items": [{"experiment": FULL, "price": "250001/1000000"}]}).quantities
-    assert_close(quantities, revenue="250001/2000000", share_served="1/2")
+    assert_close(quantities, revenue="250001/2000000", share_buying="1/2")
     # between equal items the dearer, however they are listed; between identical ones the price decides for the buyer
     same = [{"experiment": [["1/2", "1/2"], [0, 1]], "price": "1/8"}, {"experiment": FULL, "price": "1/4"}]
     for items in (same, same[::-1]):
-        assert_close(model.audit(params([TWO[0]] * 2), {"items": items}).quantities, revenue="1/4", share_served=1)
+        assert_close(model.audit(params([TWO[0]] * 2), {"items": items}).quantities, revenue="1/4", share_buying=1)
     twice = [{"experiment": FULL, "price": "1/5"}, {"experiment": FULL, "price": "1/6"}]
-    assert_close(model.audit(params(TWO), {"items": twice}).quantities, revenue="1/6", share_served=1)
+    assert_close(model.audit(params(TWO), {"items": twice}).quantities, revenue="1/6", share_buying=1)
 
 
 def test_negative_prices_are_paid_to_everybody() -> None:
     menu = {"items": [{"experiment": [[1], [1]], "price": "-1/10"}, {"experiment": FULL, "price": "1/5"}]}
     # type 1 gains 1/20 by all and 1/10 by being paid for nothing; type 2 gains 1/5 by all
-    assert_close(model.audit(params(TWO), menu).quantities, revenue="1/20", surplus="3/20", welfare="1/5", share_served=1)
+    assert_close(model.audit(params(TWO), menu).quantities, revenue="1/20", surplus="3/20", welfare="1/5", share_buying=1)
 
 
 def test_dear_items_and_an_empty_menu_sell_nothing() -> None:
     for items in ([], [{"experiment": FULL, "price": "3/5"}]):
         found = model.audit(params(TWO), {"items": items})
-        assert_close(found.quantities, revenue=0, surplus=0, welfare=0, share_served=0)
+        assert_close(found.quantities, revenue=0, surplus=0, welfare=0, share_buying=0)
         types = model.tables(params(TWO), {"items": items})["types"]
         assert types["item"].tolist() == [0, 0] and types["price"].tolist() == [0, 0]
     assert (
@@ -94,7 +96,7 @@ def test_more_signals_than_actions() -> None:
     # so it is right but for 1/12: worth 11/12, gain 1/6; type 2 acts the same way (1/5 each, a tie): worth 4/5, gain 1/5.
     experiment = [["1/3", "1/3", "1/3", 0], [0, 0, "1/2", "1/2"]]
     found = model.audit(params(TWO), {"items": [{"experiment": experiment, "price": "1/6"}]})
-    assert_close(found.quantities, revenue="1/6", surplus="1/60", share_served=1)
+    assert_close(found.quantities, revenue="1/6", surplus="1/60", share_buying=1)
     table = model.tables(params(TWO), {"items": [{"experiment": experiment, "price": "1/6"}]})["menu"]
     assert list(table.columns)[6:] == ["signal 1", "signal 2", "signal 3", "signal 4"]
 
@@ -118,7 +120,7 @@ def test_nothing_violated() -> None:
     found = model.audit(params(TWO), direct([(item, "1/7"), (FULL, "2/5")], [0, 1]))
     assert violated(found) == {}
     assert found.good
-    assert_close(found.quantities, revenue="19/70", revenue_best_reply="19/70", surplus=0, share_served=1)
+    assert_close(found.quantities, revenue="19/70", revenue_best_reply="19/70", surplus=0, share_buying=1)
 
 
 def test_only_individual_rationality_is_violated() -> None:
@@ -131,7 +133,7 @@ def test_only_individual_rationality_is_violated() -> None:
 def test_only_misreporting_pays() -> None:
     # both get all; type 2 pays 1/10, type 1 pays 1/4: it gains 3/20 by saying 2, with or without obeying
     found = model.audit(params(TWO), direct([(FULL, "1/4"), (FULL, "1/10")], [0, 1]))
-    assert violated(found) == {"misreport": pytest.approx(0.15, abs=1e-12), "both": pytest.approx(0.15, abs=1e-12)}
+    assert violated(found) == {"misreport": pytest.approx(0.15, abs=1e-12), "double-deviation": pytest.approx(0.15, abs=1e-12)}
     assert_close(found.quantities, revenue="7/40", revenue_best_reply="1/10")
 
 
@@ -139,7 +141,7 @@ def test_only_disobeying_pays() -> None:
     # a safe third action pays 1/2; type 1 is told to play safe in state 1: obeying 1/8 + 3/4, best reply 1, price 1/10
     payoff = [[1, 0, "1/2"], [0, 1, "1/2"]]
     found = model.audit(params([{**TWO[0], "weight": 1}], payoff=payoff), direct([([[0, 0, 1], [0, 1, 0]], "1/10")], [0]))
-    assert violated(found) == {"disobey": pytest.approx(0.125, abs=1e-12), "both": pytest.approx(0.125, abs=1e-12)}
+    assert violated(found) == {"disobey": pytest.approx(0.125, abs=1e-12), "double-deviation": pytest.approx(0.125, abs=1e-12)}
     assert_close(found.quantities, revenue="1/10", surplus="1/40", welfare="1/8", revenue_best_reply="1/10")
 
 
@@ -149,7 +151,7 @@ def test_only_both_together_pay() -> None:
     types = [{"weight": "1/2", "belief": half}, {"weight": "1/2", "belief": half, "payoff": [[0, "1/5"], ["1/5", 0]]}]
     mechanism = direct([(FULL, "1/2"), ([[0, 1], [1, 0]], "1/10")], [0, 1])
     found = model.audit(params(types), mechanism)
-    assert violated(found) == {"both": pytest.approx(0.4, abs=1e-12)}
+    assert violated(found) == {"double-deviation": pytest.approx(0.4, abs=1e-12)}
     assert_close(found.quantities, revenue="3/10", revenue_best_reply="1/10")
 
 
@@ -158,18 +160,18 @@ def test_weightless_types_violate_nothing() -> None:
     mechanism = direct([(FULL, "1/4"), (FULL, 1)], [0, 0, 1])
     assert violated(model.audit(params([*TWO, greedy]), mechanism)) == {}
     loud = [{**TWO[0], "weight": "499/1000"}, TWO[1], {**greedy, "weight": "1/1000"}]
-    assert set(violated(model.audit(params(loud), mechanism))) == {"misreport", "both", "individual-rationality"}
+    assert set(violated(model.audit(params(loud), mechanism))) == {"misreport", "double-deviation", "individual-rationality"}
 
 
 def naive_audit(market: model.Params, mechanism: Mapping[str, Any]) -> dict[str, Fraction]:
     """The definitions in loops and rationals, for types with a joint measure and payoffs of their own."""
     items = [([[Fraction(p) for p in row] for row in item["experiment"]], Fraction(item["price"])) for item in mechanism["items"]]
-    first = market.types[0]
+    first = types_of(market)[0]
     assert first.joint is not None and first.payoff is not None
     states, contexts, actions = range(len(first.joint)), range(len(first.joint[0])), range(len(first.payoff[0]))
     profiles = list(product(actions, repeat=len(contexts)))
     gains = dict.fromkeys((*sorted(VIOLATIONS), "revenue", "welfare", "revenue-best-reply"), Fraction(0))
-    for buyer, place in zip(market.types, mechanism["assignment"], strict=True):
+    for buyer, place in zip(types_of(market), mechanism["assignment"], strict=True):
         joint, payoff = buyer.joint, buyer.payoff
         assert joint is not None and payoff is not None
 
@@ -177,8 +179,9 @@ def naive_audit(market: model.Params, mechanism: Mapping[str, Any]) -> dict[str,
             return sum((joint[w][c] * experiment[w][s] * payoff[w][a] for w in states), Fraction(0))
 
         nothing = [[Fraction(1)]] * len(states)
-        outside = sum(max(after(nothing, 0, c, a) for a in actions) for c in contexts)
-        obey, best = [], []
+        outside = sum((max(after(nothing, 0, c, a) for a in actions) for c in contexts), Fraction(0))
+        obey: list[Fraction] = []
+        best: list[Fraction] = []
         for experiment, price in items:
             signals = range(len(experiment[0]))
             obey.append(sum(after(experiment, s, c, profiles[s][c]) for s in signals for c in contexts) - price)
@@ -190,12 +193,12 @@ def naive_audit(market: model.Params, mechanism: Mapping[str, Any]) -> dict[str,
         gains["revenue"] += buyer.weight * paid
         gains["welfare"] += buyer.weight * (own + paid - outside)
         free = [(outside, Fraction(0)), *((best[k], price) for k, (_, price) in enumerate(items))]
-        gains["revenue-best-reply"] += buyer.weight * max(free)[1]  # the best for the buyer, then the dearest
+        gains["revenue-best-reply"] += buyer.weight * max(free)[1]  # the best for the buyer, then the highest-priced
         if buyer.weight:
             for name, gain in (
                 ("misreport", max([obey[k] for k in used] + left) - own),
                 ("disobey", own_best - own),
-                ("both", max([best[k] for k in used] + left) - own),
+                ("double-deviation", max([best[k] for k in used] + left) - own),
                 ("individual-rationality", outside - own),
             ):
                 gains[name] = max(gains[name], gain)
@@ -237,8 +240,8 @@ def test_audit_against_loops(seed: int, shape: tuple[int, int, int]) -> None:
     assert_close(found.quantities, **{name: expected[name] for name in ("revenue", "welfare", "revenue-best-reply")})
     assert_close(model.audit(market, {"items": mechanism["items"]}).quantities, revenue=expected["revenue-best-reply"])
     assert found.quantities["surplus"] == pytest.approx(float(expected["welfare"] - expected["revenue"]), abs=1e-12)
-    served = sum(b.weight for b, place in zip(market.types, assignment, strict=True) if place is not None)
-    assert_close(found.quantities, share_served=served)
+    buying = sum((b.weight for b, place in zip(types_of(market), assignment, strict=True) if place is not None), Fraction(0))
+    assert_close(found.quantities, share_buying=buying)
 
 
 # How unevenly the cheapest item tells two states apart ----------------------------------------------------------------
@@ -267,30 +270,30 @@ def test_how_unevenly_an_experiment_tells(experiment: list[list[float]], q: floa
 
 
 def test_the_cheapest_item_sold_is_the_one_told_of() -> None:
-    low, high, full = [[0.6, 0.4], [0, 1]], [[1, 0], [0.6, 0.4]], [[1, 0], [0, 1]]
+    low, high, full = [[0.6, 0.4], [0.0, 1.0]], [[1.0, 0.0], [0.6, 0.4]], [[1.0, 0.0], [0.0, 1.0]]
 
     def told(items: list[tuple[list[list[float]], float]], sold: list[int]) -> dict[str, float]:
         experiment, price = (np.array(part, dtype=float) for part in zip(*items, strict=True))
-        return of_cheapest(experiment, price, np.array(sold, dtype=int))
+        return informativeness_of_cheapest(experiment, price, np.array(sold, dtype=int))
 
     named = "differential-informativeness"
     assert told([(full, 3), (low, 2), (high, 1)], [0, 1]) == {named: pytest.approx(-0.4)}
     assert told([(full, 3), (low, 2)], [0]) == {named: 0}
     assert told([(full, 3), (low, 2)], []) == {}
     assert told([(high, 2), (low, 2)], [0, 1]) == {}
-    assert told([(low, 2), ([[0.4, 0.6], [1, 0]], 2)], [0, 1]) == {named: pytest.approx(-0.4)}
+    assert told([(low, 2), ([[0.4, 0.6], [1.0, 0.0]], 2)], [0, 1]) == {named: pytest.approx(-0.4)}
     assert told([(low, -2), (full, -1)], [0, 1]) == {named: pytest.approx(-0.4)}
 
 
 def test_other_markets_than_two_by_two_are_told_nothing_of() -> None:
     for name in ("two-contexts", "two-states-three-actions", "three-states-matching", "sells-nothing"):
-        assert "differential-informativeness" not in om.solve(GALLERY / f"{name}.toml").quantities
+        assert "differential-informativeness" not in om.solve(LIBRARY / f"{name}.toml").quantities
     for name in ("two-types", "setting-a"):
-        found = om.solve(GALLERY / f"{name}.toml")
+        found = om.solve(LIBRARY / f"{name}.toml")
         assert "differential-informativeness" in found.quantities.keys() & found.audit.quantities.keys()
 
 
-MECHANISM_FAULTS = [
+MECHANISM_MISTAKES = [
     ({"items": [{"experiment": [[1, 0]], "price": 0}]}, "items[0].experiment"),
     ({"items": [{"experiment": [[1, 0], [1]], "price": 0}]}, "items[0].experiment"),
     ({"items": [{"experiment": [[1, "1/10"], [0, 1]], "price": 0}]}, "items[0].experiment"),
@@ -306,7 +309,7 @@ MECHANISM_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("mechanism", "field"), MECHANISM_FAULTS)
+@pytest.mark.parametrize(("mechanism", "field"), MECHANISM_MISTAKES)
 def test_mechanisms_that_do_not_fit(mechanism: Any, field: str) -> None:
     with pytest.raises(InstanceError) as caught:
         model.audit(params(TWO), mechanism)
@@ -319,7 +322,7 @@ def test_mechanisms_that_do_not_fit(mechanism: Any, field: str) -> None:
 def earned_against_ties(market: model.Params, mechanism: Mapping[str, Any]) -> Fraction:
     """What the posted numbers, read to the last bit, earn when every tie goes against the seller."""
     total = Fraction(0)
-    for buyer in market.types:
+    for buyer in types_of(market):
         joint, payoff = buyer.joint, buyer.payoff
         assert joint is not None and payoff is not None
         states, contexts, actions = range(len(joint)), range(len(joint[0])), range(len(payoff[0]))
@@ -398,7 +401,7 @@ def test_a_gap_that_is_good_enough_stops_early() -> None:
     types = [{"weight": "1/40", "belief": [f"{2 * k + 1}/80", f"{79 - 2 * k}/80"]} for k in range(40)]
     rough, fine = (model.solve(params(types), Options(gap=gap)) for gap in (0.2, 1e-9))
     assert (rough.status, fine.status) == ("optimal", "optimal")
-    assert rough.run["rounds"] <= fine.run["rounds"] and rough.certificate.gap <= 0.2 and fine.certificate.gap <= 1e-9
+    assert rounds(rough.run) <= rounds(fine.run) and rough.certificate.gap <= 0.2 and fine.certificate.gap <= 1e-9
     assert Fraction(rough.certificate.lower) <= Fraction(21, 160) <= Fraction(rough.certificate.upper)
     assert model.solve(params(types), Options(gap=1e-300)).status == "gap not reached"
 

@@ -10,21 +10,31 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+from support import one_buyer as market
 from support.paths import INSTANCES
+from support.proofs import rounds
 
 import optmarket as om
+from optmarket.arrays import FloatArray
 from optmarket.distributions.dirichlet import Dirichlet, boxes, lattice
 from optmarket.errors import InstanceError, ModelError
 from optmarket.instances.parameters import vary
 from optmarket.lp import highs
-from optmarket.models import selling_information as market
 from optmarket.models.selling_information.continuum import dirichlet_menu
-from optmarket.models.selling_information.continuum.dirichlet_demand import Boxes, Part, Simplex, serve
-from optmarket.models.selling_information.continuum.dirichlet_menu import relaxation
+from optmarket.models.selling_information.continuum.dirichlet_demand import demand_in_boxes
+from optmarket.models.selling_information.continuum.dirichlet_relaxation import relaxation
+from optmarket.models.selling_information.continuum.dirichlet_types import Boxes, DirichletTypes, MixturePart
+from optmarket.models.selling_information.population import (
+    BeliefSegment,
+    BuyerType,
+    DirichletBeliefs,
+    FiniteTypes,
+    types_to_draw,
+)
+from optmarket.options import Options, Status
 from optmarket.rationals import floats
-from optmarket.solution import Options, Status
 
-GALLERY = INSTANCES / "selling-information"
+LIBRARY = INSTANCES / "selling-information"
 UNIFORM = {"dirichlet": [1, 1, 1]}
 VALUE = {"dist": "uniform", "loc": "3/10", "scale": "7/10"}
 SHAPES: list[list[Any]] = [[2, 1, 1], ["1/2", "1/2", "1/2"], [5, 3, "7/10"], ["1/10", 2, 1], [40, 20, 10]]
@@ -34,8 +44,14 @@ def params(**data: Any) -> market.Params:
     return market.Params.model_validate(data)
 
 
-def simplex(**data: Any) -> Simplex:
-    return Simplex.of(params(**data))
+def cells(grid: market.Params) -> tuple[BuyerType, ...]:
+    """The types that the cells of a grid are."""
+    assert isinstance(grid.population, FiniteTypes)
+    return grid.population.types
+
+
+def dirichlet_types(**data: Any) -> DirichletTypes:
+    return market.dirichlet_types_of(params(**data))
 
 
 def alone(price: float, states: int = 3) -> dict[str, Any]:
@@ -103,18 +119,21 @@ def test_a_mixture_weighs_the_masses() -> None:
 
 def test_two_states_are_a_beta_distribution() -> None:
     two, beta = params(belief={"dirichlet": [2, 3]}), params(belief={"dist": "beta", "a": 2, "b": 3})
-    assert two.continuum == "segment"
+    assert isinstance(two.population, BeliefSegment)
     answers = [market.solve(one, Options()) for one in (two, beta)]
     assert answers[0].certificate == answers[1].certificate and answers[0].method == "envelope"
     grids = [
         params(belief={"dirichlet": [2, 3]}, grid={"size": 7, "rule": "lattice"}),
         params(belief={"dist": "beta", "a": 2, "b": 3}, grid={"size": 7}),
     ]
-    assert grids[0].buyers == grids[1].buyers
+    assert cells(grids[0]) == cells(grids[1])
+
+
+FAR_FROM_ONE: list[list[Any]] = [["1e-300", 1, 1], [1, "1e-300", 1], ["1e-12", "1e-12", "1e-12"], [30000, 10, 30000]]
 
 
 def test_a_lattice_of_parameters_far_from_one() -> None:
-    for shape in (["1e-300", 1, 1], [1, "1e-300", 1], ["1e-12", "1e-12", "1e-12"], [30000, 10, 30000]):
+    for shape in FAR_FROM_ONE:
         points, weights = lattice(Dirichlet.model_validate({"dirichlet": shape}), 4)
         alpha = np.array([float(entry) for entry in shape])
         np.testing.assert_allclose(floats(weights) @ floats(points), alpha / alpha.sum(), atol=1e-10)
@@ -128,7 +147,7 @@ def test_boxes_next_to_without_mass_are_left_out() -> None:
     assert sum(weight for _, weight in found) == 1 and min(weight for _, weight in found) > 1e-17
     mean = [float(sum(point[k] * weight for point, weight in found)) for k in range(4)]
     np.testing.assert_allclose(mean, np.array([50, 300, 0.5, 0.2]) / 350.7, atol=1e-12)
-    assert len(params(belief={"dirichlet": shape}).buyers) == 10
+    assert len(types_to_draw(params(belief={"dirichlet": shape}).population)) == 10
 
 
 def test_boxes_keep_mass_and_mean() -> None:
@@ -143,12 +162,12 @@ def test_boxes_keep_mass_and_mean() -> None:
 
 def test_a_product_grid_multiplies_weights() -> None:
     both = params(belief={"dist": "uniform"}, value=VALUE, grid={"size": [2, 4]})
-    assert [(float(b.value), b.weight) for b in both.buyers[::4]] == [(0.475, Fraction(1, 8)), (0.825, Fraction(1, 8))]
-    assert [b.belief[0] for b in both.buyers[:4]] == [Fraction(k, 8) for k in (1, 3, 5, 7)]  # type: ignore[index]
+    assert [(float(b.value), b.weight) for b in cells(both)[::4]] == [(0.475, Fraction(1, 8)), (0.825, Fraction(1, 8))]
+    assert [b.belief[0] for b in cells(both)[:4]] == [Fraction(k, 8) for k in (1, 3, 5, 7)]  # type: ignore[index]
     equal = params(belief={"dist": "beta", "a": 2, "b": 3}, value=VALUE, grid={"size": [3, 5], "rule": "quantile"})
-    np.testing.assert_allclose([float(b.weight) for b in equal.buyers], 1 / 15, atol=1e-12)
+    np.testing.assert_allclose([float(b.weight) for b in cells(equal)], 1 / 15, atol=1e-12)
     three = params(belief=UNIFORM, value=VALUE, grid={"size": [2, 3], "rule": "lattice"})
-    assert len(three.buyers) == 18 and all(b.weight == Fraction(1, 18) for b in three.buyers)
+    assert len(cells(three)) == 18 and all(b.weight == Fraction(1, 18) for b in cells(three))
 
 
 def test_the_product_grid_of_setting_f() -> None:
@@ -159,7 +178,7 @@ def test_the_product_grid_of_setting_f() -> None:
     value = 0.45 + 0.55 * (np.arange(6) + 0.5) / 6
     worth, weight = np.outer(value, np.minimum(theta, 1 - theta)).ravel(), np.tile(mass / 6, 6)
     order = np.argsort(-worth)
-    solution = om.solve(GALLERY / "product-grid-setting-f.toml")
+    solution = om.solve(LIBRARY / "product-grid-setting-f.toml")
     assert solution.quantities["first-best"] == pytest.approx(worth @ weight, abs=1e-12)
     assert solution.quantities["full-information-revenue"] == pytest.approx(
         (worth[order] * np.cumsum(weight[order])).max(), abs=1e-12
@@ -172,20 +191,20 @@ def test_the_product_grid_of_setting_f() -> None:
 @pytest.mark.parametrize("price", [0.1, 0.25, 1 / 3, 0.45, 0.5])
 def test_full_information_alone_in_closed_form(price: float) -> None:
     """Of uniform beliefs the share 1 - 3 p^2 is sure of no state with more than 1 - p, if p <= 1/2."""
-    types = simplex(belief=UNIFORM)
-    found = serve(types, np.eye(3)[None], np.array([price]))
+    types = dirichlet_types(belief=UNIFORM)
+    found = demand_in_boxes(types, np.eye(3)[None], np.array([price]))
     share = 1 - 3 * price**2
     assert found.lower <= price * share <= found.upper
     assert found.upper - found.lower < 2e-3 * price
     assert found.share[0] == pytest.approx(share, abs=3e-4)
-    assert found.outcome["share-served"] == pytest.approx(share, abs=3e-4)
-    assert abs(price * share - found.revenue) <= found.outcome["revenue-error"]
+    assert found.quantities["share-buying"] == pytest.approx(share, abs=3e-4)
+    assert abs(price * share - found.revenue) <= found.quantities["revenue-error"]
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        {"belief": {"dirichlet": [4, 2, 1]}},
+        pytest.param({"belief": {"dirichlet": [4, 2, 1]}}, marks=pytest.mark.slow),
         {"belief": {"dirichlet": ["1/2", 1, 2]}, "value": {"dist": "uniform", "loc": 1}},
         {"belief": {"mixture": [{"weight": "1/3", "dirichlet": [9, 3, 3]}, {"weight": "2/3", "dirichlet": [1, 1, 1]}]}},
         {"belief": {"dirichlet": [1, 2, 1, 2]}},
@@ -217,7 +236,7 @@ def test_any_menu_against_drawn_types(data: dict[str, Any]) -> None:
         noise = 5 * revenue.std() / np.sqrt(draws)
         assert abs(found["revenue"] - revenue.mean()) <= min(found["revenue-error"], 0.004) + noise
         assert found["surplus"] == pytest.approx(surplus.mean(), abs=3e-3)
-        assert found["share-served"] == pytest.approx((pick > 0).mean(), abs=0.01)
+        assert found["share-buying"] == pytest.approx((pick > 0).mean(), abs=0.01)
         assert found["welfare"] == pytest.approx(found["revenue"] + found["surplus"], abs=1e-12)
 
 
@@ -229,7 +248,7 @@ def solved(*shape: int, gap: float = 0.5) -> Any:
 def test_the_bounds_of_uniform_beliefs() -> None:
     answer = solved(1, 1, 1, gap=0.2)
     bounds = answer.certificate
-    assert answer.status is Status.OPTIMAL and answer.method == "boxes"
+    assert answer.status is Status.OPTIMAL and answer.method == "dirichlet"
     assert 2 / 9 - 2e-4 < bounds.lower <= answer.quantities["revenue"] <= bounds.upper < 0.28
     assert answer.quantities["first-best"] == pytest.approx(7 / 18, rel=1e-12)
     assert answer.quantities["full-information-revenue"] == pytest.approx(2 / 9, rel=1e-12)
@@ -242,49 +261,55 @@ def test_the_relaxation_bounds_the_known_optimum_of_two_states(data: dict[str, A
     """With two states and one number the same program bounds from above, the closer the more boxes there are."""
     best = market.solve(params(**data), Options()).certificate.lower
     found = []
-    law = params(**data).belief.law  # type: ignore[union-attr]
+    distribution = params(**data).belief.as_cdf  # type: ignore[union-attr]
     for size in (10, 40):
-        types = Simplex((Part(1.0, (law,), 1.0),), np.eye(2), 1.0)
+        types = DirichletTypes((MixturePart(1.0, (distribution,), 1.0),), np.eye(2), 1.0)
         found.append(highs.solve(relaxation(types, types.boxes(size)), Options()).bound)
     assert best < found[1] < found[0]
     assert found[1] - best < 1 / 40
 
 
-def test_rows_on_demand_are_all_the_rows() -> None:
-    types = simplex(belief={"dirichlet": [3, 2, 1]})
+def test_lazy_constraints_are_all_the_rows() -> None:
+    types = dirichlet_types(belief={"dirichlet": [3, 2, 1]})
     program = relaxation(types, types.boxes(2))
-    some, every = highs.solve(program, Options()), highs.solve(program.listed(), Options())
+    some, every = highs.solve(program, Options()), highs.solve(program.full(), Options())
     assert some.bound == pytest.approx(every.bound, abs=1e-8)
 
 
 def test_no_menu_exceeds_the_relaxation() -> None:
     rng = np.random.default_rng(2)
-    types = simplex(belief={"dirichlet": [2, 1, 1]})
+    types = dirichlet_types(belief={"dirichlet": [2, 1, 1]})
     upper = highs.solve(relaxation(types, types.boxes(4)), Options()).bound
     for _ in range(4):
         items = np.concatenate([np.eye(3)[None], rng.dirichlet(np.full(3, 0.3), (3, 3))])
-        assert serve(types, items, rng.uniform(0, 0.45, 4)).upper < upper
+        assert demand_in_boxes(types, items, rng.uniform(0, 0.45, 4)).upper < upper
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_relaxation_bounds_any_law_in_its_boxes(seed: int) -> None:
+def test_the_relaxation_bounds_any_distribution_in_its_boxes(seed: int) -> None:
     """Boxes cut at random, two types in each: their optimum is known, and no more than the bound."""
     rng = np.random.default_rng(seed)
     payoff = np.array([[1, -1], [0, 2], [-0.5, 1]]) if seed % 2 else np.eye(3)
     gain = payoff - payoff.min(axis=1, keepdims=True)
     numbers = 2 + seed // 2  # values too, in the end
-    part = Part(1.0, (), 1.0 if numbers == 2 else None)
+    part = MixturePart(1.0, (), 1.0 if numbers == 2 else None)
     cuts = np.sort(rng.random(numbers))
-    mass, corner, share, types, weights = rng.dirichlet(np.ones(2**numbers)), [], [], [], []
+    mass = rng.dirichlet(np.ones(2**numbers))
+    corner: list[FloatArray] = []
+    share: list[FloatArray] = []
+    types: list[FloatArray] = []
+    weights: list[float] = []
     ends = np.array(list(np.ndindex((2,) * numbers)))
     for here, box in zip(mass, ends, strict=True):
         low, high = np.where(box, cuts, 0), np.where(box, 1, cuts)
-        place, law = rng.random((2, numbers)), rng.dirichlet([1, 1])
+        place, distribution = rng.random((2, numbers)), rng.dirichlet([1, 1])
         corner.append(part.types(np.where(ends, high, low)))
-        share.append(law @ np.where(ends, place[:, None], 1 - place[:, None]).prod(axis=2))
+        share.append(distribution @ np.where(ends, place[:, None], 1 - place[:, None]).prod(axis=2))
         types.extend(part.types(low + place * (high - low)))
-        weights.extend(here * law)
-    bound = highs.solve(relaxation(Simplex((part,), gain, 4.0), Boxes(mass, np.array(corner), np.array(share))), Options()).bound
+        weights.extend(here * distribution)
+    bound = highs.solve(
+        relaxation(DirichletTypes((part,), gain, 4.0), Boxes(mass, np.array(corner), np.array(share))), Options()
+    ).bound
     whole = sum(map(Fraction, weights), Fraction(0))
     few = [
         {"weight": Fraction(often) / whole, "value": sum(w), "belief": [x / sum(w) for x in w]}
@@ -315,32 +340,32 @@ def test_values_scale_revenue() -> None:
 
 
 def test_tables_and_figures() -> None:
-    solution = om.solve(GALLERY / "dirichlet-payoffs.toml", gap=0.5)
+    solution = om.solve(LIBRARY / "dirichlet-payoffs.toml", gap=0.5)
     assert list(solution.tables) == ["menu"]
     assert solution.menu["bought by"].iloc[-1].startswith("on average 0.4")
     shares = solution.menu.groupby("item")["share"].first()
-    assert shares.sum() == pytest.approx(solution.quantities["share-served"], abs=1e-9)
+    assert shares.sum() == pytest.approx(solution.quantities["share-buying"], abs=1e-9)
     figure = solution.plot()
     assert figure.axes and "stopped at a gap of" in figure.get_supxlabel() and "optimal" not in figure.get_supxlabel()
     assert "not proved to be the best" in solution.notes[0]
-    judged = om.audit(GALLERY / "dirichlet-payoffs.toml", solution)
+    judged = om.audit(LIBRARY / "dirichlet-payoffs.toml", solution)
     assert judged.good and judged.violations == {}
     assert judged.quantities["revenue"] == solution.value
 
 
 def test_a_gap_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dirichlet_menu, "COLUMNS", 300)
+    monkeypatch.setattr(dirichlet_menu, "MOST_COLUMNS", 300)
     answer = market.solve(params(belief={"dirichlet": [2, 1, 1]}), Options())
-    assert answer.status is Status.GAP and answer.run["rounds"] > 1
+    assert answer.status is Status.GAP and rounds(answer.run) > 1
     assert 0 < answer.certificate.lower < answer.certificate.upper
     stopped = market.solve(params(belief={"dirichlet": [2, 1, 1]}), Options(gap=0, time_limit=0))
     assert stopped.status is Status.TIME_LIMIT and stopped.certificate.lower > 0.2
 
 
-def test_methods_of_a_simplex() -> None:
+def test_methods_of_a_dirichlet_distribution() -> None:
     p = params(belief=UNIFORM)
-    assert p.continuum == "simplex" and market.program(p) is None
-    with pytest.raises(ModelError, match="solved by boxes alone"):
+    assert isinstance(p.population, DirichletBeliefs) and not market.has_program(p)
+    with pytest.raises(ModelError, match="solved by dirichlet alone"):
         market.solve(p, Options(method="cuts"))
     with pytest.raises(ModelError, match="leave exact out"):
         market.solve(p, Options(exact=True))

@@ -1,4 +1,4 @@
-"""A whole distribution of beliefs: the envelopes against published optima, grids and brute force; anyone's menu on it."""
+"""A continuum of beliefs: the envelopes against published optima, grids and brute force; anyone's menu on it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import beta
+from support import one_buyer as market
 from support.paths import INSTANCES
 
 import optmarket as om
 from optmarket.distributions.specification import Distribution
 from optmarket.errors import InstanceError, ModelError
-from optmarket.models import selling_information as market
-from optmarket.models.selling_information.continuum.envelope_menu import ceiling, envelopes
-from optmarket.solution import Options, Status
+from optmarket.models.selling_information.continuum.envelope_search import best_envelopes, upper_bound
+from optmarket.options import Options, Status
 
-GALLERY = INSTANCES / "selling-information"
+LIBRARY = INSTANCES / "selling-information"
 UPPER = {"dist": "beta", "a": 60, "b": 30}
 B = {"mixture": [{"weight": "1/2", "dist": "beta", "a": 8, "b": 30}, {"weight": "1/2", **UPPER}]}
-LAWS: dict[str, Any] = {
+DISTRIBUTIONS: dict[str, Any] = {
     "uniform": {"dist": "uniform"},
     "setting B": B,
     "U-shaped": {"dist": "beta", "a": "1/2", "b": "1/2"},
@@ -45,9 +45,9 @@ def solved(belief: dict[str, Any], **others: Any) -> Any:
 
 def earned(belief: dict[str, Any], answer: Any, value: float = 1.0, cells: int = 400_000) -> float:
     """What a menu earns from very many small cells of beliefs, buyers choosing for themselves."""
-    law = Distribution.model_validate(belief).law
+    distribution = Distribution.model_validate(belief).as_cdf
     edges = np.linspace(0, 1, cells + 1)
-    theta, weight = (edges[1:] + edges[:-1]) / 2, np.diff(law.cdf(edges))
+    theta, weight = (edges[1:] + edges[:-1]) / 2, np.diff(distribution.cdf(edges))
     net, price = [np.zeros(cells)], [0.0]
     for item in answer.mechanism["items"]:
         pi = np.array(item["experiment"])
@@ -57,38 +57,38 @@ def earned(belief: dict[str, Any], answer: Any, value: float = 1.0, cells: int =
     return float(weight @ np.array(price)[np.argmax(net, axis=0)])
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_the_bounds_meet_and_the_menu_earns_them(name: str) -> None:
-    _, answer = solved(LAWS[name])
+    _, answer = solved(DISTRIBUTIONS[name])
     bounds = answer.certificate
     assert answer.status is Status.OPTIMAL and answer.method == "envelope"
     assert bounds.lower <= answer.quantities["revenue"] <= bounds.upper
     assert bounds.upper - bounds.lower < 2e-9
-    assert earned(LAWS[name], answer) == pytest.approx(bounds.upper, abs=3e-6)
+    assert earned(DISTRIBUTIONS[name], answer) == pytest.approx(bounds.upper, abs=3e-6)
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_grids_come_close(name: str) -> None:
     """Means of cells: off by the order of a cell, and less the finer they are."""
-    _, answer = solved(LAWS[name])
+    _, answer = solved(DISTRIBUTIONS[name])
     off = []
     for size in (50, 400):
-        _, cells = solved(LAWS[name], grid={"size": size})
+        _, cells = solved(DISTRIBUTIONS[name], grid={"size": size})
         off.append(abs(cells.quantities["revenue"] - answer.quantities["revenue"]))
         assert off[-1] < 2 / size
     assert off[1] < off[0] or off[1] < 1e-9
 
 
-@pytest.mark.parametrize("name", LAWS)
-def test_any_multiplier_bounds_every_menu(name: str) -> None:
-    law = Distribution.model_validate(LAWS[name]).law
-    _, answer = solved(LAWS[name])
-    best = envelopes(law).multiplier
-    for multiplier in (best - 0.2, best + 0.01):
-        assert ceiling(law, multiplier) > answer.certificate.lower
-    bound = ceiling(law, best)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_any_dual_value_bounds_every_menu(name: str) -> None:
+    distribution = Distribution.model_validate(DISTRIBUTIONS[name]).as_cdf
+    _, answer = solved(DISTRIBUTIONS[name])
+    best = best_envelopes(distribution).dual_value
+    for dual_value in (best - 0.2, best + 0.01):
+        assert upper_bound(distribution, dual_value) > answer.certificate.lower
+    bound = upper_bound(distribution, best)
     rng = np.random.default_rng(3)
-    params = market.Params.model_validate({"belief": LAWS[name]})
+    params = market.Params.model_validate({"belief": DISTRIBUTIONS[name]})
     for _ in range(20):
         pairs = np.sort(rng.uniform(size=(2, 2)), axis=1)
         items = [
@@ -118,10 +118,10 @@ def test_setting_c(weight: str, revenue: float) -> None:
 
 @pytest.mark.parametrize(("menu", "revenue"), [("learned", 0.167107), ("printed", 0.166857)])
 def test_published_menus_earn_less(menu: str, revenue: float) -> None:
-    found = om.audit(GALLERY / "setting-b.toml", GALLERY / f"setting-b.{menu}.json")
+    found = om.audit(LIBRARY / "setting-b.toml", LIBRARY / f"setting-b.{menu}.json")
     assert found.quantities["revenue"] == pytest.approx(revenue, abs=6e-7)
     # by hand: who is indifferent between nothing, the partial item, the truth, and nothing again
-    partial, full = json.loads((GALLERY / f"setting-b.{menu}.json").read_text("utf-8"))["items"]
+    partial, full = json.loads((LIBRARY / f"setting-b.{menu}.json").read_text("utf-8"))["items"]
     share, low, high = partial["experiment"][0][0], partial["price"], full["price"]
     edges = np.array([low / share, (high - low) / (1 - share), 1 - high])
     below = sum(beta.cdf(edges, *shape) for shape in ((8, 30), (60, 30))) / 2
@@ -130,17 +130,17 @@ def test_published_menus_earn_less(menu: str, revenue: float) -> None:
 
 
 def test_states_exchanged_and_values_scaled() -> None:
-    _, answer = solved(LAWS["three humps"])
-    mirrored = {"mixture": [{**part, "a": part["b"], "b": part["a"]} for part in LAWS["three humps"]["mixture"]]}
+    _, answer = solved(DISTRIBUTIONS["three humps"])
+    mirrored = {"mixture": [{**part, "a": part["b"], "b": part["a"]} for part in DISTRIBUTIONS["three humps"]["mixture"]]}
     _, other = solved(mirrored)
     assert other.quantities["revenue"] == pytest.approx(answer.quantities["revenue"], abs=1e-9)
-    _, dear = solved(LAWS["three humps"], value=50)
+    _, dear = solved(DISTRIBUTIONS["three humps"], value=50)
     assert dear.quantities["revenue"] == pytest.approx(50 * answer.quantities["revenue"], abs=5e-8)
-    assert earned(LAWS["three humps"], dear, 50.0) == pytest.approx(dear.certificate.upper, abs=2e-4)
+    assert earned(DISTRIBUTIONS["three humps"], dear, 50.0) == pytest.approx(dear.certificate.upper, abs=2e-4)
 
 
 def test_tables_and_figures_of_a_distribution() -> None:
-    solution = om.solve(GALLERY / "setting-b.toml")
+    solution = om.solve(LIBRARY / "setting-b.toml")
     assert list(solution.tables) == ["menu"]
     assert solution.menu["bought by"].unique().tolist() == ["Pr(state 1) 0.1747 to 0.5509", "Pr(state 1) 0.5509 to 0.7448"]
     assert solution.menu["share"].unique().tolist() == pytest.approx([0.349241, 0.467740], abs=1e-6)
@@ -165,7 +165,7 @@ def test_what_does_not_fit(params: dict[str, Any], words: str) -> None:
 
 def test_methods_of_a_distribution() -> None:
     params = market.Params.model_validate({"belief": B})
-    assert market.program(params) is None
+    assert not market.has_program(params)
     with pytest.raises(ModelError, match="give grid"):
         market.solve(params, Options(method="cuts"))
     with pytest.raises(ModelError, match="leave exact out"):

@@ -6,10 +6,12 @@ import json
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.one_buyer import Params, types_of
 
 import optmarket as om
 from optmarket.errors import InstanceError, ModelError, OptmarketError
@@ -17,7 +19,7 @@ from optmarket.solution import Solution
 
 HEAD = 'format = 1\nmodel = "selling-information"\ntitle = "a case"\nsource = "own"\n\n[params]\n'
 TWO_TOML = 'types = [{ weight = "1/2", belief = ["1/4", "3/4"] }, { weight = "1/2", belief = ["3/5", "2/5"] }]\n'
-VIOLATIONS = {"misreport", "disobey", "both", "individual-rationality"}
+VIOLATIONS = {"misreport", "disobey", "double-deviation", "individual-rationality"}
 
 
 def load(folder: Path, body: str, **files: str) -> om.Instance:
@@ -35,6 +37,7 @@ def test_types_from_a_csv_file(tmp_path: Path) -> None:
         'states = ["low", "high"]\ntypes = [{ name = "anna", weight = "1/2", belief = ["1/4", "3/4"] }, '
         '{ name = "bo", weight = "1/2", belief = ["3/5", "2/5"], value = "2/3" }]\n',
     )
+    assert isinstance(got.params, Params) and isinstance(inline.params, Params)
     assert got.params.types == inline.params.types
     assert got.params.states == ("low", "high")
     assert got.sha256 == inline.sha256
@@ -62,27 +65,27 @@ def test_coarser_rounding_of_a_csv_file_is_said_in_one_line(tmp_path: Path) -> N
     assert re.fullmatch(r"entries of belief and weights miss the sum 1 by at most \de-1[01]; divided by their sum", note)
 
 
-CSV_FAULTS = {
+CSV_MISTAKES = {
     "no weight": ("share,a,b\n1,1/2,1/2\n", "weight"),
     "no state": ("weight,value\n1,1\n", "one per state"),
-    "the same state twice": ("weight,a,a\n1,1/2,1/2\n", "all different"),
-    "a column without name": ("weight,a,,b\n1,1/2,0,1/2\n", "all different"),
+    "the same state twice": ("weight,a,a\n1,1/2,1/2\n", "all named, and differently"),
+    "a column without name": ("weight,a,,b\n1,1/2,0,1/2\n", "all named, and differently"),
     "a short row": ("weight,a,b\n1/2,1/2,1/2\n1/2,1\n", "line 3: has 2 entries, the header 3"),
     "a long row": ("weight,a,b\n1,1/2,1/2,0\n", "line 2: has 4 entries, the header 3"),
     "text": ("weight,a,b\n1,1/2,half\n", "'half'"),
     "a belief that misses one": ("weight,a,b\n1,1/2,1/3\n", "sum to 5/6"),
     "weights that miss one": ("weight,a,b\n1/2,1/2,1/2\n", "sum to 1/2"),
     "an empty cell": ("weight,a,b\n1,1/2,\n", "''"),
-    "no rows": ("weight,a,b\n", "no types"),
+    "no rows": ("weight,a,b\n", "no row below the header"),
     "nothing": ("\n", "empty"),
     "other states": ("weight,b,a\n1,1/2,1/2\n", "names a, b"),
 }
 
 
-@pytest.mark.parametrize("fault", CSV_FAULTS)
-def test_faults_of_csv_files(fault: str, tmp_path: Path) -> None:
-    text, said = CSV_FAULTS[fault]
-    states = 'states = ["a", "b"]\n' if fault == "other states" else ""
+@pytest.mark.parametrize("mistake", CSV_MISTAKES)
+def test_mistakes_of_csv_files(mistake: str, tmp_path: Path) -> None:
+    text, said = CSV_MISTAKES[mistake]
+    states = 'states = ["a", "b"]\n' if mistake == "other states" else ""
     with pytest.raises(InstanceError, match=said) as caught:
         load(tmp_path, states + 'types_csv = "t.csv"\n', t=text)
     assert caught.value.file is not None and Path(caught.value.file).name in {"t.csv", "case.toml"}
@@ -122,19 +125,19 @@ FIELDS = {
     "states twice": (f'states = ["a", "a"]\ntypes = [{{ weight = 1, {HALVES} }}]', "states", "twice"),
     "actions twice": (f'actions = ["a", "a"]\ntypes = [{{ weight = 1, {HALVES} }}]', "actions", "twice"),
     "actions miscounted": (f'actions = ["a", "b", "c"]\ntypes = [{{ weight = 1, {HALVES} }}]', "actions", "3 actions"),
-    "no types": ("types = []", "types", "at least 1"),
+    "no row below the header": ("types = []", "types", "at least 1"),
     "types missing": ('payoff = "matching"', "types", "has no types; must give one of types, types_csv and belief"),
     "misspelt": (f"types = [{{ weight = 1, valeu = 1, {HALVES} }}]", "types[0].valeu", "did you mean 'value'"),
     "profiles": (f"types = [{{ weight = 1, joint = [[{THIRTEEN}], [{THIRTEEN}]] }}]", "types", "2^13 = 8,192"),
 }
 
 
-@pytest.mark.parametrize("fault", FIELDS)
-def test_errors_name_the_field(fault: str, tmp_path: Path) -> None:
-    body, field, said = FIELDS[fault]
+@pytest.mark.parametrize("mistake", FIELDS)
+def test_errors_name_the_field(mistake: str, tmp_path: Path) -> None:
+    body, field, said = FIELDS[mistake]
     with pytest.raises(OptmarketError) as caught:
         load(tmp_path, body + "\n")
-    assert isinstance(caught.value, ModelError if fault == "profiles" else InstanceError)
+    assert isinstance(caught.value, ModelError if mistake == "profiles" else InstanceError)
     assert caught.value.field == f"params.{field}"
     assert said in caught.value.message
     assert caught.value.file == str(tmp_path / "case.toml")
@@ -142,7 +145,8 @@ def test_errors_name_the_field(fault: str, tmp_path: Path) -> None:
 
 def test_as_many_profiles_as_allowed(tmp_path: Path) -> None:
     entries = '"1/24", ' * 12
-    assert load(tmp_path, f"types = [{{ weight = 1, joint = [[{entries}], [{entries}]] }}]\n").params.types[0].weight == 1
+    one = load(tmp_path, f"types = [{{ weight = 1, joint = [[{entries}], [{entries}]] }}]\n").params
+    assert isinstance(one, Params) and types_of(one)[0].weight == 1
 
 
 # Solutions ------------------------------------------------------------------------------------------------------------
@@ -197,7 +201,14 @@ def test_a_solution_has_what_the_design_says(tmp_path: Path) -> None:
 
 def test_a_damaged_solution_is_refused(tmp_path: Path) -> None:
     data = om.solve(load(tmp_path, TWO_TOML)).to_dict()
-    for change in ({"format": 2}, {"status": "splendid"}, {"certificate": {}}, {"audit": 3}, {"claims": [{"colour": 1}]}):
+    changes: list[dict[str, Any]] = [
+        {"format": 2},
+        {"status": "splendid"},
+        {"certificate": {}},
+        {"audit": 3},
+        {"claims": [{"colour": 1}]},
+    ]
+    for change in changes:
         with pytest.raises(InstanceError):
             Solution.from_dict({**data, **change})
     for key in ("model", "value", "tables", "mechanism"):

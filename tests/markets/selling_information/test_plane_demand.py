@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
+from support import one_buyer as market
 from support.beliefs import blocks, mixture, part, table
+from support.one_buyer import plane_of
 from support.paths import CASES
+from support.proofs import proof
 
 import optmarket as om
-from optmarket.distributions.cdf import Law
+from optmarket.arrays import FloatArray
+from optmarket.distributions.cdf import Cdf
 from optmarket.distributions.specification import Distribution
-from optmarket.lp.program import FloatArray
-from optmarket.models import selling_information as market
-from optmarket.models.selling_information.continuum import plane_menu as values
-from optmarket.models.selling_information.continuum.plane_demand import Plane, revenue_between
-from optmarket.models.selling_information.continuum.plane_menu import Clock, Found, judged, plane_of, polished, pruned
+from optmarket.models.selling_information.continuum import plane_menu
+from optmarket.models.selling_information.continuum.plane_demand import best_posted_price, enclosed_revenue
+from optmarket.models.selling_information.continuum.plane_menu import PlaneMenu, polished, pruned, with_revenue
+from optmarket.models.selling_information.continuum.plane_types import Plane
+from optmarket.options import Deadline, Options, Status
 from optmarket.rationals import floats
-from optmarket.solution import Answer, Options, Status
 
 
 def params(belief: Any, value: Any) -> market.Params:
@@ -75,8 +78,8 @@ def random_plane(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
 # An independent discretisation -----------------------------------------------------------------------------------------
 
 
-def quantiles(law: Law, count: int) -> FloatArray:
-    return floats(law.quantiles([Fraction(2 * k + 1, 2 * count) for k in range(count)]))
+def quantiles(distribution: Cdf, count: int) -> FloatArray:
+    return floats(distribution.quantiles([Fraction(2 * k + 1, 2 * count) for k in range(count)]))
 
 
 def best_menu(theta: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -94,9 +97,9 @@ def best_menu(theta: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatAr
     limits = np.concatenate([np.zeros(len(pair)), -outside])
     bounds = [(0, 1), (0, 1), (0, None)] * n
     found = scipy.optimize.linprog(
-        np.tile([0.0, 0.0, -1.0], n), scipy.sparse.vstack([truthful, rational]), limits, bounds=bounds, method="highs"
+        np.tile([0.0, 0.0, -1.0], n), scipy.sparse.vstack([truthful, rational]).toarray(), limits, bounds=bounds, method="highs"
     )
-    assert found.status == 0
+    assert found.status == 0 and found.x is not None
     item = found.x.reshape(-1, 3)
     return item[:, :2], item[:, 2] * value.mean()
 
@@ -120,7 +123,7 @@ def earned(known: Plane, chance: FloatArray, price: FloatArray, size: int = 400)
     return float(paid(quantiles(known.belief, size), quantiles(known.value, size), chance, price).mean())
 
 
-def items_of(answer: Answer) -> tuple[FloatArray, FloatArray]:
+def items_of(answer: market.Found) -> tuple[FloatArray, FloatArray]:
     items = answer.mechanism["items"]
     experiment = np.array([item["experiment"] for item in items], dtype=float)
     return np.column_stack([experiment[:, 0, 0], experiment[:, 1, 1]]), np.array([float(item["price"]) for item in items])
@@ -148,18 +151,18 @@ def check(seed: int, gap: float, types: int = 7, seconds: float | None = None) -
     chance, price = best_menu(quantiles(known.belief, 2 * types), quantiles(known.value, types))
     experiment = np.stack([np.stack([chance[:, 0], 1 - chance[:, 0]], 1), np.stack([1 - chance[:, 1], chance[:, 1]], 1)], 1)
     for cut in (1e-4, 1e-2):
-        least, _ = revenue_between(known, experiment, price * (1 - cut), 1e-4 * upper)
+        least, _ = enclosed_revenue(known, experiment, price * (1 - cut), 1e-4 * upper)
         assert least <= upper
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [3])
 def test_brackets_of_random_planes(seed: int) -> None:
     check(seed, 5e-2, 5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 115))
-def test_brackets_of_15_more_random_planes(seed: int) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2, *range(100, 115)])
+def test_brackets_of_18_more_random_planes(seed: int) -> None:
     check(seed, 1e-2, seconds=8.0)
 
 
@@ -170,7 +173,7 @@ def test_four_narrow_blocks() -> None:
     """As near to four types, whose optimum is 7/20, as the blocks are narrow."""
     solution = om.solve(CASES / "plane-narrow-densities.toml", gap=4e-3)
     assert solution.status is Status.OPTIMAL
-    assert 0.3485 <= solution.certificate.lower <= solution.value <= solution.certificate.upper <= 0.3515
+    assert 0.3485 <= proof(solution).lower <= solution.value <= proof(solution).upper <= 0.3515
 
 
 @pytest.mark.slow
@@ -195,8 +198,8 @@ def test_a_slow_plane_stops_with_a_bracket() -> None:
     solution = om.solve(CASES / "plane-slow.toml", time_limit=1.0)
     found = solution.quantities
     assert solution.status is Status.TIME_LIMIT
-    assert found["full-information-revenue"] * (1 - 1e-3) <= solution.certificate.lower
-    assert solution.certificate.lower <= solution.value <= solution.certificate.upper <= found["first-best"] * (1 + 1e-10)
+    assert found["full-information-revenue"] * (1 - 1e-3) <= proof(solution).lower
+    assert proof(solution).lower <= solution.value <= proof(solution).upper <= found["first-best"] * (1 + 1e-10)
 
 
 MARKET: tuple[Any, Any] = ({"dist": "beta", "a": 8, "b": 30}, {"dist": "uniform", "loc": "9/20", "scale": "11/20"})
@@ -205,25 +208,25 @@ MARKET: tuple[Any, Any] = ({"dist": "beta", "a": 8, "b": 30}, {"dist": "uniform"
 def test_no_stage_goes_on_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     known = plane_of(params(*MARKET))
     rng = np.random.default_rng(0)
-    menu = judged(known, rng.uniform(0.5, 1, (30, 3)) * [1, 1, 0.1])
+    menu = with_revenue(known, rng.uniform(0.5, 1, (30, 3)) * [1, 1, 0.1])
     tried = []
 
-    def counted(plane: Plane, item: FloatArray) -> Found:
+    def counted(plane: Plane, item: FloatArray) -> PlaneMenu:
         tried.append(item)
-        return judged(plane, item)
+        return with_revenue(plane, item)
 
-    monkeypatch.setattr(values, "judged", counted)
-    late = Clock(0.0)
+    monkeypatch.setattr(plane_menu, "with_revenue", counted)
+    late = Deadline(0.0)
     assert pruned(known, menu, 1.0, late) is menu
-    assert polished(known, Found(menu.item[:3], menu.revenue), 1.0, late).item is not None
-    assert late.for_bound() == 0 and not tried
-    least, most = revenue_between(known, menu.experiment, menu.price, 0.0, late.over)
+    assert polished(known, PlaneMenu(menu.item[:3], menu.revenue), 1.0, late).item is not None
+    assert plane_menu.BoundTime(late).left() == 0 and not tried
+    least, most = enclosed_revenue(known, menu.experiment, menu.price, 0.0, lambda: late.passed)
     assert 0 < least < most <= least * (1 + 2e-4)
 
 
-@pytest.mark.parametrize("stage", ["polished", "pruned", "serve"])
+@pytest.mark.parametrize("stage", ["polished", "pruned", "demand_on_plane"])
 def test_ctrl_c_keeps_the_menu_at_hand(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
-    right = getattr(values, stage)
+    right = getattr(plane_menu, stage)
     calls = []
 
     def stop(*given: Any) -> Any:
@@ -232,7 +235,7 @@ def test_ctrl_c_keeps_the_menu_at_hand(monkeypatch: pytest.MonkeyPatch, stage: s
             raise KeyboardInterrupt
         return right(*given)
 
-    monkeypatch.setattr(values, stage, stop)
+    monkeypatch.setattr(plane_menu, stage, stop)
     answer = market.solve(params(*MARKET), Options(gap=3e-2))
     assert answer.status is Status.INTERRUPTED
     assert 0 < answer.certificate.lower <= answer.quantities["revenue"] <= answer.certificate.upper
@@ -243,7 +246,8 @@ def test_values_scale_a_plane(power_of_two: int) -> None:
     """By a power of two, so that all numbers are the same but for it."""
     unit = Fraction(2) ** power_of_two
     steps = [{"from": 0, "to": unit / 4, "height": 2 / unit}, {"from": 3 * unit / 4, "to": unit, "height": 2 / unit}]
-    one = [{"from": step["from"] / unit, "to": step["to"] / unit, "height": step["height"] * unit} for step in steps]
+    quarter = Fraction(1, 4)
+    one = [{"from": 0, "to": quarter, "height": 2}, {"from": 3 * quarter, "to": 1, "height": 2}]
     answers = [market.solve(params(MARKET[0], {"density": density}), Options(gap=5e-2)) for density in (one, steps)]
     for end in ("lower", "upper", "gap"):
         factor = 1 if end == "gap" else float(unit)
@@ -253,11 +257,13 @@ def test_values_scale_a_plane(power_of_two: int) -> None:
 def test_full_information_is_found_between_far_values() -> None:
     """Its best price lies far below the largest value, and between prices that are evenly apart."""
     known = plane_of(params({"dist": "uniform"}, {"dist": "pareto", "b": "6/5"}))
-    _, best = known.full_information
+    _, best = best_posted_price(known)
     item = np.eye(2)[None]
     prices = best * np.geomspace(1e-3, 1e3, 200)
-    single = known.full_information[0]
-    assert all(revenue_between(known, item, np.array([price]), 1e-5 * single)[0] <= single * (1 + 1e-6) for price in prices[::20])
+    single = best_posted_price(known)[0]
+    assert all(
+        enclosed_revenue(known, item, np.array([price]), 1e-5 * single)[0] <= single * (1 + 1e-6) for price in prices[::20]
+    )
 
 
 def test_a_far_tail_has_a_table() -> None:
@@ -265,4 +271,4 @@ def test_a_far_tail_has_a_table() -> None:
     value = {"dist": "beta", "a": "1/2", "b": 2, "scale": 2.884031503126606}
     known = plane_of(params({"dist": "uniform"}, value))
     assert known.mean == pytest.approx(2.884031503126606 / 5)
-    assert Distribution.model_validate(value).law.support[0] == 0
+    assert Distribution.model_validate(value).as_cdf.support[0] == 0

@@ -10,24 +10,34 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
+from support import one_buyer as market
+from support.one_buyer import plane_of
 
+from optmarket.arrays import FloatArray
 from optmarket.errors import InstanceError, ModelError
 from optmarket.lp import highs
-from optmarket.lp.program import FloatArray
-from optmarket.models import selling_information as market
-from optmarket.models.selling_information.continuum.plane_demand import Plane, envelope, revenue_between, serve
-from optmarket.models.selling_information.continuum.plane_menu import plane_of
-from optmarket.models.selling_information.continuum.plane_relaxation import Relaxation, Sum, _nearest, _program
-from optmarket.models.selling_information.continuum.revenue_majorant import Bend
+from optmarket.models.selling_information.continuum.plane_demand import (
+    best_posted_price,
+    demand_on_plane,
+    enclosed_revenue,
+    upper_envelope,
+)
+from optmarket.models.selling_information.continuum.plane_relaxation import Relaxation, RevenueSum, nearest_pairs, relaxed_program
+from optmarket.models.selling_information.continuum.plane_types import Plane
+from optmarket.models.selling_information.continuum.revenue_majorant import RevenueMajorant
+from optmarket.options import Options, Status
 from optmarket.rationals import floats
-from optmarket.solution import Answer, Options, Status
 
 UNIFORM = {"dist": "uniform"}
 HUMPS = {"mixture": [{"weight": "1/2", "dist": "beta", "a": a, "b": 30} for a in (8, 60)]}
 NARROW = {"dist": "uniform", "loc": 1, "scale": "1/1000000"}
 PEAK = {"dist": "norm", "loc": "1/2", "scale": "1/10000", "truncate": [0, 1]}
 TWO_VALUES = {"mixture": [{"weight": "1/2", "dist": "uniform", "loc": low, "scale": "1/5"} for low in ("1/5", "4/5")]}
-STEPS = {"density": [{"from": 0, "to": "3/10", "height": "5/2"}, {"from": "1/2", "to": "3/4", "height": 1}]}
+STEPS_OF_VALUES: list[dict[str, str]] = [
+    {"from": "0", "to": "3/10", "height": "5/2"},
+    {"from": "1/2", "to": "3/4", "height": "1"},
+]
+STEPS = {"density": STEPS_OF_VALUES}
 TABLE = {"cdf": [[0, 0], ["1/10", "1/2"], ["1/5", "1/2"], ["3/10", "3/5"], [2, 1]]}
 GAP = {"density": [{"from": 0, "to": "1/4", "height": 2}, {"from": "3/4", "to": 1, "height": 2}]}
 VALUES: dict[str, Any] = {
@@ -60,7 +70,7 @@ def plane(belief: Any, value: Any) -> Plane:
 
 
 @cache
-def solved(name: str, gap: float = 1e-5) -> Answer:
+def solved(name: str, gap: float = 1e-5) -> market.Found:
     belief, value = {
         "E": (UNIFORM, UNIFORM),
         "F 0.45": (HUMPS, VALUES["above 0.45"]),
@@ -70,14 +80,14 @@ def solved(name: str, gap: float = 1e-5) -> Answer:
     return market.solve(params(belief=belief, value=value), Options(gap=gap))
 
 
-def bracket(answer: Answer) -> tuple[float, float]:
+def bracket(answer: market.Found) -> tuple[float, float]:
     assert answer.certificate is not None
     lower, upper = answer.certificate.lower, answer.certificate.upper
     assert lower is not None and upper is not None
     return lower, upper
 
 
-def menu_of(answer: Answer) -> tuple[FloatArray, FloatArray]:
+def menu_of(answer: market.Found) -> tuple[FloatArray, FloatArray]:
     items = answer.mechanism["items"]
     return np.array([item["experiment"] for item in items], dtype=float), np.array([item["price"] for item in items], dtype=float)
 
@@ -88,10 +98,10 @@ def menu_of(answer: Answer) -> tuple[FloatArray, FloatArray]:
 @pytest.mark.parametrize("name", VALUES)
 def test_the_majorant_is_nowhere_below_revenue_at_one_price(name: str) -> None:
     known = plane(UNIFORM, VALUES[name])
-    bend = Bend.of(known)
+    bend = RevenueMajorant.of(known)
     assert np.all(np.diff(bend.value) >= 0) and bend.value[0] > 0
     # from the far end, where it stays at the tail; to the rounding that every bound is raised by
-    rounding = 1e-12 * np.abs(bend.rise) @ bend.value
+    rounding = float(1e-12 * np.abs(bend.rise) @ bend.value)
     slope = np.append(-np.cumsum(bend.rise[::-1])[::-1], 0.0)
     level = bend.tail - np.append(np.cumsum((slope[1:-1] * np.diff(bend.value))[::-1])[::-1], 0.0)
     assert level[0] - slope[0] * bend.value[0] == pytest.approx(0, abs=rounding)
@@ -125,7 +135,7 @@ def in_all(point: FloatArray, experiment: FloatArray, price: FloatArray) -> Floa
     return np.asarray(np.maximum(point.max(axis=1), (after - price).max(axis=1)))
 
 
-def total(sum_: Sum, got: Any) -> float:
+def total(sum_: RevenueSum, got: Any) -> float:
     return float(sum_.gain @ got(sum_.corner) - sum_.loss @ got(sum_.mean) + sum_.rest)
 
 
@@ -150,27 +160,28 @@ def test_the_sum_is_at_least_what_any_menu_earns_on_any_pieces(belief: Any, valu
         pieces, _ = relaxation._split(pieces, rng.exponential(size=len(pieces)), 10.0 ** rng.uniform(-2, 2, (2, len(pieces))))
     for items in (1, 1, 2, 5, 12):
         experiment, price = random_menu(rng, items, known.mean)
-        least, _ = revenue_between(known, experiment, price, 1e-5 * unit)
+        least, _ = enclosed_revenue(known, experiment, price, 1e-5 * unit)
         for found in sums:
             assert unit * total(found, partial(in_all, experiment=experiment, price=price / unit)) + relaxation.tail >= least
 
 
+@pytest.mark.slow
 def test_no_round_is_below_what_a_menu_earns() -> None:
     known = plane(HUMPS, TWO_VALUES)
     experiment, price = menu_of(solved("two", 5e-5))
-    least, _ = revenue_between(known, experiment, price, 1e-5)
+    least, _ = enclosed_revenue(known, experiment, price, 1e-5)
     for count, bound in enumerate(Relaxation(known, 1.0).bounds(Options())):
         assert bound.upper >= least
         if count == 4:
             break
 
 
-def test_rows_on_demand_and_all_rows_listed_have_one_optimum() -> None:
+def test_lazy_constraints_and_the_full_program_have_one_optimum() -> None:
     relaxation = Relaxation(plane(HUMPS, TWO_VALUES), 1.0)
     found = relaxation._weigh(relaxation._first())
-    program, _ = _program(found, _nearest(found))
+    program, _ = relaxed_program(found, nearest_pairs(found))
     demanded = highs.solve(program)
-    listed = program.listed()
+    listed = program.full()
     rows = listed.rows
     kinds = list(rows.values())
     matrix = np.zeros((sum(map(len, kinds)), listed.columns))
@@ -183,7 +194,7 @@ def test_rows_on_demand_and_all_rows_listed_have_one_optimum() -> None:
         lower.append(floats(block.lower))
     bounds = list(zip(floats(listed.lower), floats(listed.upper), strict=True))
     second = scipy.optimize.linprog(-floats(listed.objective), -matrix, -np.concatenate(lower), bounds=bounds, method="highs-ipm")
-    assert second.status == 0
+    assert second.status == 0 and second.fun is not None
     assert demanded.status is Status.OPTIMAL
     assert demanded.bound == pytest.approx(-second.fun, abs=1e-7)
     assert highs.solve(listed).bound == pytest.approx(demanded.bound, abs=1e-8)
@@ -224,14 +235,14 @@ def test_a_menu_earns_what_buyers_one_by_one_pay(belief: Any, value: Any, signal
     price = np.maximum(experiment[:, 0], experiment[:, 1]).sum(axis=1) - 1
     price = known.mean / 2 * np.maximum(price, 0.02) * rng.uniform(0.3, 1.5, 5)
     price[3], price[4] = 0.0, 100.0
-    sold = serve(known, experiment, price)
+    sold = demand_on_plane(known, experiment, price)
     revenue, surplus, share = brute(known, experiment, price)
     # a line of indifference crosses about one row of the grid in each column
     assert sold.revenue == pytest.approx(revenue, abs=1e-4 * known.mean)
     assert sold.surplus == pytest.approx(surplus, abs=3e-4 * known.mean)
     if signals > 1:
         np.testing.assert_allclose(sold.share, share, atol=3e-3)
-    lower, upper = revenue_between(known, experiment, price, 1e-5)
+    lower, upper = enclosed_revenue(known, experiment, price, 1e-5)
     assert lower - 1e-12 <= sold.revenue <= upper + 1e-12
     assert upper - lower <= 1.1e-5
 
@@ -240,7 +251,7 @@ def test_a_menu_may_pay_buyers() -> None:
     known = plane(HUMPS, UNIFORM)
     experiment, _ = random_menu(np.random.default_rng(0), 3, 1.0)
     price = np.array([-0.1, 0.02, 0.05])
-    sold = serve(known, experiment, price)
+    sold = demand_on_plane(known, experiment, price)
     revenue, surplus, share = brute(known, experiment, price)
     assert sold.revenue == pytest.approx(revenue, abs=2e-4)
     assert sold.surplus == pytest.approx(surplus, abs=2e-4)
@@ -250,14 +261,14 @@ def test_a_menu_may_pay_buyers() -> None:
 
 def test_full_information_under_uniform_beliefs_and_values() -> None:
     known, price = plane(UNIFORM, UNIFORM), 0.1
-    sold = serve(known, np.eye(2)[None], np.array([price]))
+    sold = demand_on_plane(known, np.eye(2)[None], np.array([price]))
     assert sold.revenue == pytest.approx(price * (1 - 2 * price + 2 * price * math.log(2 * price)), abs=1e-11)
     # buyers of belief m or 1 - m keep (m - price)^2 / (2 m)
     surplus = 2 * (
         1 / 16 - price / 2 + price**2 / 2 * math.log(1 / 2) - (price**2 / 4 - price**2 + price**2 / 2 * math.log(price))
     )
     assert sold.surplus == pytest.approx(surplus, abs=1e-9)
-    revenue, best = known.full_information
+    revenue, best = best_posted_price(known)
     assert revenue == pytest.approx(0.050908047198634, abs=1e-12)
     assert best == pytest.approx(0.14233406852, abs=1e-5)
 
@@ -265,8 +276,8 @@ def test_full_information_under_uniform_beliefs_and_values() -> None:
 @pytest.mark.parametrize("value", [PEAK, NARROW, VALUES["peak and tail"]])
 def test_values_that_hardly_differ_are_told_apart_from_one_belief_to_the_next(value: Any) -> None:
     known = plane(UNIFORM, value)
-    single, price = known.full_information
-    lower, upper = revenue_between(known, np.eye(2)[None], np.array([price]), 1e-7)
+    single, price = best_posted_price(known)
+    lower, upper = enclosed_revenue(known, np.eye(2)[None], np.array([price]), 1e-7)
     assert lower - 1e-6 <= single <= upper + 1e-6
     assert known.mean == pytest.approx(float(known.excess(np.zeros(1))[0]))
 
@@ -279,10 +290,10 @@ def test_items_as_good_as_each_other_end_no_menu() -> None:
     experiment = np.stack([np.stack([p, 1 - p], axis=1), np.tile([0.0, 1.0], (30, 1))], axis=1)
     price = 0.02 + 0.15 * share
     two = [0, -1]
-    few, many = serve(known, experiment[two], price[two]), serve(known, experiment, price)
+    few, many = demand_on_plane(known, experiment[two], price[two]), demand_on_plane(known, experiment, price)
     assert many.revenue == pytest.approx(few.revenue, abs=1e-7)
     assert many.surplus == pytest.approx(few.surplus, abs=1e-7)
-    lower, upper = revenue_between(known, experiment, price, 1e-4)
+    lower, upper = enclosed_revenue(known, experiment, price, 1e-4)
     assert lower <= few.revenue <= upper
 
 
@@ -290,7 +301,7 @@ def test_who_buys_what_ascends_in_value() -> None:
     experiment, price = random_menu(np.random.default_rng(2), 6, 1.0)
     nothing = np.array([[[1.0, 0.0], [1.0, 0.0]]])
     order = np.argsort(price)
-    found = envelope(np.linspace(0, 1, 101), np.concatenate([nothing, experiment[order]]), np.append(0.0, price[order]))
+    found = upper_envelope(np.linspace(0, 1, 101), np.concatenate([nothing, experiment[order]]), np.append(0.0, price[order]))
     for low, high, sold in zip(found.low, found.high, found.sold, strict=True):
         np.testing.assert_allclose(low[sold][1:], high[sold][:-1])
 
@@ -307,6 +318,7 @@ def test_setting_e() -> None:
     assert len(solved("E", 1e-6).mechanism["items"]) == 1
 
 
+@pytest.mark.slow
 def test_a_partial_item_pays_where_values_differ_little() -> None:
     lower, upper = bracket(solved("F 0.8"))
     assert lower >= 0.147967 and 0.1479686 <= upper <= lower + 1e-5
@@ -324,7 +336,7 @@ def test_items_may_be_wrong_in_both_states() -> None:
     assert sum(max(item[0, 0], item[1, 1]) < 0.95 for item in experiment) == 2
 
 
-@pytest.mark.parametrize(("belief", "best"), [(UNIFORM, 1 / 8), (HUMPS, 0.1673234)])
+@pytest.mark.parametrize(("belief", "best"), [(UNIFORM, 1 / 8), pytest.param(HUMPS, 0.1673234, marks=pytest.mark.slow)])
 def test_values_near_1_come_near_the_optimum_of_value_1(belief: Any, best: float) -> None:
     width = 0.1
     answer = market.solve(params(belief=belief, value={"dist": "uniform", "loc": 1, "scale": "1/10"}), Options(gap=3e-2))
@@ -337,13 +349,13 @@ def test_scale_and_mirror_change_nothing_else() -> None:
     one = market.solve(params(belief={"dist": "beta", "a": 2, "b": 5}, value=STEPS), Options(gap=3e-2))
     steps = [
         {"from": Fraction(step["from"]) * 8, "to": Fraction(step["to"]) * 8, "height": Fraction(step["height"]) / 8}
-        for step in STEPS["density"]
+        for step in STEPS_OF_VALUES
     ]
     scaled = market.solve(params(belief={"dist": "beta", "a": 2, "b": 5}, value={"density": steps}), Options(gap=3e-2))
     assert bracket(scaled) == pytest.approx([8 * end for end in bracket(one)], rel=1e-6)
     known, mirrored = plane({"dist": "beta", "a": 2, "b": 5}, STEPS), plane({"dist": "beta", "a": 5, "b": 2}, STEPS)
     experiment, price = random_menu(np.random.default_rng(1), 4, known.mean)
-    there, back = serve(known, experiment, price), serve(mirrored, experiment[:, ::-1], price)
+    there, back = demand_on_plane(known, experiment, price), demand_on_plane(mirrored, experiment[:, ::-1], price)
     assert there.revenue == pytest.approx(back.revenue, abs=1e-10)
     assert there.surplus == pytest.approx(back.surplus, abs=1e-10)
     np.testing.assert_allclose(there.share, back.share, atol=1e-9)

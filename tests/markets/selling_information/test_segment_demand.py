@@ -7,19 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import one_buyer as market
 from support.beliefs import blocks, mixture, part, table
 from support.paths import CASES
+from support.proofs import proof
 
 import optmarket as om
-from optmarket.distributions.cdf import Law, PiecewiseLinear
+from optmarket.arrays import FloatArray
+from optmarket.distributions.cdf import Cdf, PiecewiseLinear, Smooth
 from optmarket.distributions.maximize import Product, largest
 from optmarket.distributions.specification import Distribution
-from optmarket.lp.program import FloatArray
-from optmarket.models import selling_information as market
-from optmarket.models.selling_information.continuum.envelope_menu import Search, ceiling, envelopes
-from optmarket.models.selling_information.continuum.segment_demand import serve
+from optmarket.models.selling_information.continuum.envelope_search import EnvelopeSearch, best_envelopes, upper_bound
+from optmarket.models.selling_information.continuum.segment_demand import Segment, demand_on_segment
+from optmarket.models.selling_information.continuum.segment_market import best_posted_price
+from optmarket.options import Options, Status
 from optmarket.rationals import floats
-from optmarket.solution import Options, Status
 
 # Random distributions on [0, 1] ----------------------------------------------------------------------------------------
 
@@ -55,12 +57,12 @@ def hull(x: FloatArray, y: FloatArray, at: FloatArray) -> FloatArray:
     return np.interp(at, x[kept], y[kept])
 
 
-def bracketed(law: Law, size: int = 3000) -> tuple[float, float]:
+def bracketed(distribution: Cdf, size: int = 3000) -> tuple[float, float]:
     """Bounds on the optimum at value 1 from envelopes over points, of what is attained there and of what cells allow at most."""
-    levels = floats(law.quantiles([Fraction(k, size) for k in range(1, size)]))
-    ends = law.knots if isinstance(law, PiecewiseLinear) else law.end_of_floats
+    levels = floats(distribution.quantiles([Fraction(k, size) for k in range(1, size)]))
+    ends = distribution.knots if isinstance(distribution, PiecewiseLinear) else distribution.end_of_floats
     theta = np.unique(np.concatenate([np.linspace(0, 1, size), levels, floats(ends)]))
-    above = 1 - law.cdf(theta)
+    above = 1 - distribution.cdf(theta)
     left, right = theta[:-1], theta[1:]
     mirrored = 1 - theta
     points = np.union1d(theta, mirrored)
@@ -83,18 +85,18 @@ def check(belief: dict[str, Any]) -> None:
     assert lower >= found["full-information-revenue"] * (1 - 1e-12)
     assert market.audit(params, answer.mechanism).quantities["revenue"] == found["revenue"]
     assert params.belief is not None
-    least, most = bracketed(params.belief.law)
+    least, most = bracketed(params.belief.as_cdf)
     assert lower <= most and least <= upper * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_bounds_of_random_distributions_meet(seed: int) -> None:
     check(random_belief(seed))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1000, 1400))
-def test_bounds_of_400_more_random_distributions_meet(seed: int) -> None:
+@pytest.mark.parametrize("seed", [*range(8, 20), *range(1000, 1400)])
+def test_bounds_of_412_more_random_distributions_meet(seed: int) -> None:
     check(random_belief(seed))
 
 
@@ -107,35 +109,35 @@ def test_beliefs_with_gaps(name: str, revenue: float) -> None:
     solution = om.solve(CASES / f"{name}.toml")
     assert solution.status is Status.OPTIMAL
     assert solution.value == pytest.approx(revenue, rel=1e-9)
-    assert solution.certificate.gap <= 1e-12
-    assert solution.certificate.lower <= solution.value <= solution.certificate.upper
-    assert solution.certificate.upper <= solution.quantities["first-best"]
+    assert proof(solution).gap <= 1e-12
+    assert proof(solution).lower <= solution.value <= proof(solution).upper
+    assert proof(solution).upper <= solution.quantities["first-best"]
     assert len(solution.mechanism["items"]) == 2
 
 
-@pytest.mark.parametrize("seed", range(0, 20, 3))
+@pytest.mark.parametrize("seed", [0, 9, 18])
 def test_no_other_dual_value_proves_more(seed: int) -> None:
-    law = Distribution.model_validate(random_belief(seed)).law
-    found = envelopes(law)
+    distribution = Distribution.model_validate(random_belief(seed)).as_cdf
+    found = best_envelopes(distribution, best_posted_price(distribution).value)
     for step in (1e-6, 1e-3, 0.1):
-        for multiplier in (float(found.multiplier) - step, float(found.multiplier) + step):
-            assert ceiling(law, multiplier) >= float(found.upper) * (1 - 1e-8)
+        for dual_value in (float(found.dual_value) - step, float(found.dual_value) + step):
+            assert upper_bound(distribution, dual_value) >= float(found.upper) * (1 - 1e-8)
 
 
 def test_measures_earn_what_their_cuts_say() -> None:
     """The two measures have one mean, mass one, and earn the revenue of the search."""
     for seed in (0, 2, 5):
-        law = Distribution.model_validate(random_belief(seed)).law
-        search = Search(law)
+        distribution = Distribution.model_validate(random_belief(seed)).as_cdf
+        search = EnvelopeSearch(distribution)
         while not search.met:
             search.step()
         found = search.found
         assert sum(mass for _, mass in found.rising) == sum(mass for _, mass in found.falling) == 1
         mean = sum(y * mass for y, mass in found.rising)
         assert mean == sum((1 - z) * mass for z, mass in found.falling)
-        assert isinstance(law, PiecewiseLinear)
-        gain = sum(y * mass * (1 - law.exact_cdf(Fraction(y))) for y, mass in found.rising)
-        cost = sum((1 - z) * mass * (1 - law.exact_cdf(Fraction(z))) for z, mass in found.falling)
+        assert isinstance(distribution, PiecewiseLinear)
+        gain = sum(y * mass * (1 - distribution.exact_cdf(Fraction(y))) for y, mass in found.rising)
+        cost = sum((1 - z) * mass * (1 - distribution.exact_cdf(Fraction(z))) for z, mass in found.falling)
         assert gain - cost == search.revenue
         assert float(search.revenue) == pytest.approx(float(search.upper), rel=1e-12)
 
@@ -159,12 +161,12 @@ def test_a_value_scales_everything(name: str, value: float) -> None:
         assert getattr(other.certificate, end) == pytest.approx(value * getattr(one.certificate, end), rel=1e-12)
     for quantity in ("revenue", "surplus", "welfare", "first-best", "full-information-revenue", "full-information-price"):
         assert other.quantities[quantity] == pytest.approx(value * one.quantities[quantity], rel=1e-12)
-    assert other.quantities["share-served"] == pytest.approx(one.quantities["share-served"], rel=1e-12)
+    assert other.quantities["share-buying"] == pytest.approx(one.quantities["share-buying"], rel=1e-12)
 
 
 def test_a_small_value_lies_within_its_bounds() -> None:
     solution = om.solve(CASES / "value-outside-own-bounds.toml")
-    assert solution.certificate.lower <= solution.value <= solution.certificate.upper
+    assert proof(solution).lower <= solution.value <= proof(solution).upper
     assert solution.value == solution.audit.quantities["revenue"] == pytest.approx(1.2313397719935e-13, rel=1e-10)
 
 
@@ -185,15 +187,15 @@ def test_a_segment_without_time_has_full_information() -> None:
 
 
 def test_an_interrupted_segment_keeps_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    step, steps = Search.step, []
+    step, steps = EnvelopeSearch.step, []
 
-    def stop(search: Search) -> None:
+    def stop(search: EnvelopeSearch) -> None:
         steps.append(search)
         if len(steps) == 5:
             raise KeyboardInterrupt
         step(search)
 
-    monkeypatch.setattr(Search, "step", stop)
+    monkeypatch.setattr(EnvelopeSearch, "step", stop)
     answer = market.solve(market.Params.model_validate({"belief": random_belief(1)}), Options())
     assert answer.status is Status.INTERRUPTED
     assert 0 < answer.certificate.lower <= answer.quantities["revenue"] <= answer.certificate.upper
@@ -209,30 +211,31 @@ def test_a_narrow_block_is_served_without_rounding() -> None:
     params = market.Params.model_validate({"belief": belief})
     full = {"experiment": [[1, 0], [0, 1]], "price": 0.3}
     assert market.audit(params, {"items": [full]}).quantities["revenue"] == 0.3
-    types = market.Segment(Distribution.model_validate(belief).law, np.array([[0], [1]]), np.array([[1], [-1]]), np.eye(2))
-    sold = serve(types, np.eye(2)[None], np.array([float(Fraction(3, 10) + width / 2)]), 0.0)
+    types = Segment(Distribution.model_validate(belief).as_cdf, np.array([[0], [1]]), np.array([[1], [-1]]), np.eye(2))
+    sold = demand_on_segment(types, np.eye(2)[None], np.array([float(Fraction(3, 10) + width / 2)]), 0.0)
     assert sold.mass.tolist() == pytest.approx([0.5, 0.5], abs=0.1)  # the price is a float
 
 
 def test_maxima_over_many_pieces_are_those_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(4)
     for _ in range(20):
-        law = Distribution.model_validate(table(rng, 300)).law
+        distribution = Distribution.model_validate(table(rng, 300)).as_cdf
         p, q, r = (Fraction(int(n), 100) for n in rng.integers(0, 100, 3))
         product = Product(p, q, r, Fraction(-1))
-        few = largest(law, product, (Fraction(0), Fraction(1)))
+        few = largest(distribution, product, (Fraction(0), Fraction(1)))
         with monkeypatch.context() as patch:
             patch.setattr("optmarket.distributions.maximize.FEW", 10_000)
-            assert largest(law, product, (Fraction(0), Fraction(1))) == few
+            assert largest(distribution, product, (Fraction(0), Fraction(1))) == few
 
 
 def test_what_is_worth_most_is_folded() -> None:
     """The price of full information is the largest product of a price and Pr(min(theta, 1 - theta) at least the price)."""
-    law = Distribution.model_validate(SHAPES["table"]).law
-    assert isinstance(law, PiecewiseLinear)
+    distribution = Distribution.model_validate(SHAPES["table"]).as_cdf
+    assert isinstance(distribution, PiecewiseLinear)
     for t in (Fraction(1, 10), Fraction(1, 3), Fraction(9, 20)):
-        assert 1 - law.folded().exact_cdf(t) == law.exact_cdf(1 - t) - law.exact_cdf(t)
-    smooth = Distribution.model_validate({"dist": "beta", "a": 2, "b": 5}).law
-    t = np.array([0.0, 0.1, 0.3, 0.5])
-    np.testing.assert_allclose(smooth.folded().sf(t), smooth.cdf(1 - t) - smooth.cdf(t), atol=1e-14)
-    np.testing.assert_allclose(smooth.folded().cdf(t), 1 - smooth.folded().sf(t), atol=1e-14)
+        assert 1 - distribution.folded().exact_cdf(t) == distribution.exact_cdf(1 - t) - distribution.exact_cdf(t)
+    smooth = Distribution.model_validate({"dist": "beta", "a": 2, "b": 5}).as_cdf
+    assert isinstance(smooth, Smooth)
+    points = np.array([0.0, 0.1, 0.3, 0.5])
+    np.testing.assert_allclose(smooth.folded().sf(points), smooth.cdf(1 - points) - smooth.cdf(points), atol=1e-14)
+    np.testing.assert_allclose(smooth.folded().cdf(points), 1 - smooth.folded().sf(points), atol=1e-14)

@@ -12,17 +12,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.markets import KINDS, Case, cases, full_information, optimum_of, random_market, read_case, verify, worth
+from support.markets import Case, full_information, optimum_of, read_case, verify, worth
+from support.one_buyer import market_in
 from support.paths import CASES
+from support.proofs import proof
+from support.proofs import rounds as rounds_of
+from support.random_markets import KINDS, cases, random_market
 
 import optmarket as om
 from optmarket.instances import instance
 from optmarket.lp import highs
 from optmarket.modeling import registry
-from optmarket.models import selling_information as market
+from optmarket.models.selling_information.experiments import values
 from optmarket.models.selling_information.lp import build
-from optmarket.models.selling_information.menu import values
-from optmarket.solution import Options, Solution, Status
+from optmarket.options import Options, Status
+from optmarket.solution import Solution
 
 SLOW = 2000  # markets of the slow test
 CHUNK = 50
@@ -32,9 +36,9 @@ def solved(case: Case, **options: Any) -> Solution:
     return om.solve(instance.parse(case.toml(), lambda name: registry.get(name).params), **options)
 
 
-def faults(case: Case, **options: Any) -> list[str]:
+def mistakes(case: Case, **options: Any) -> list[str]:
     """What is wrong with the answers to a market, its name first."""
-    return [f"{case.name}{options or ''}: {fault}" for fault in verify(case, solved(case, **options), optimum_of(case))]
+    return [f"{case.name}{options or ''}: {mistake}" for mistake in verify(case, solved(case, **options), optimum_of(case))]
 
 
 # ----------------------------------------------------------------------------------------------------- against the exact optimum
@@ -42,7 +46,7 @@ def faults(case: Case, **options: Any) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_random_market_is_proved_and_wrong(kind: str) -> None:
-    assert [fault for case in cases(6, kind=kind) for fault in faults(case)] == []
+    assert [mistake for case in cases(6, kind=kind) for mistake in mistakes(case)] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,12 +58,12 @@ def test_exact_solves_of_random_markets_end_at_the_exact_optimum(kind: str) -> N
 
 
 def test_full_listings_are_not_proved_and_wrong() -> None:
-    assert [fault for case in cases(10, 200) for fault in faults(case, method="full")] == []
+    assert [mistake for case in cases(10, 200) for mistake in mistakes(case, method="full")] == []
 
 
 @pytest.mark.parametrize("limit", [1, 2])
 def test_limited_menus_are_not_proved_and_wrong(limit: int) -> None:
-    found = [fault for case in cases(10 // limit, 300, max_types=3, max_items=limit) for fault in faults(case)]
+    found = [mistake for case in cases(10 // limit, 300, max_types=3, max_items=limit) for mistake in mistakes(case)]
     assert found == []
 
 
@@ -69,14 +73,14 @@ def test_thousands_of_random_markets_are_not_proved_and_wrong(start: int) -> Non
     """2,000 markets; every fourth exactly too, every eighth fully listed, every tenth with menus of one item and a few of two."""
     found = []
     for k, case in enumerate(cases(CHUNK, 10_000 + start)):
-        found += faults(case)
+        found += mistakes(case)
         if k % 4 == 0:
-            found += faults(case, exact=True)
+            found += mistakes(case, exact=True)
         if k % 8 == 0:
-            found += faults(case, method="full")
+            found += mistakes(case, method="full")
         if k % 10 == 0:
-            found += faults(replace(case, max_items=1))
-    found += [fault for case in cases(2, 50_000 + start, max_types=3, max_items=2) for fault in faults(case)]
+            found += mistakes(replace(case, max_items=1))
+    found += [mistake for case in cases(2, 50_000 + start, max_types=3, max_items=2) for mistake in mistakes(case)]
     assert found == []
 
 
@@ -97,7 +101,7 @@ def test_kept_markets_are_solved_to_1e_minus_8(name: str) -> None:
 @pytest.mark.parametrize("seed", [156, 181])
 def test_menus_whose_floats_would_earn_less_are_written_otherwise(seed: int) -> None:
     # rounded to floats the exact point's menu earns less than the point: its lower end may not be that of the fractions
-    assert faults(random_market(seed)) == []
+    assert mistakes(random_market(seed)) == []
 
 
 def test_the_right_values_of_kept_markets() -> None:
@@ -128,8 +132,8 @@ def test_however_much_is_at_stake_in_one_state(stake: int) -> None:
 
 def same(one: Solution, other: Solution, factor: Fraction = Fraction(1)) -> bool:
     """Whether two certificates may be of the same number, and both say that they know it."""
-    low = max(Fraction(one.certificate.lower) * factor, Fraction(other.certificate.lower))
-    high = min(Fraction(one.certificate.upper) * factor, Fraction(other.certificate.upper))
+    low = max(Fraction(proof(one).lower) * factor, Fraction(proof(other).lower))
+    high = min(Fraction(proof(one).upper) * factor, Fraction(proof(other).upper))
     # a bound is rounded outwards once more when it is scaled
     return low <= high * (1 + Fraction(1, 2**50)) and one.good == other.good
 
@@ -164,7 +168,7 @@ def test_a_gap_that_is_asked_for_is_reached_as_soon_whatever_the_payoffs_are_cou
     def rounds(factor: Fraction, gap: float | None) -> int:
         solution = solved(case.scaled(factor), method="cuts", gap=gap)
         assert solution.good
-        return int(solution.run["rounds"])
+        return rounds_of(solution.run)
 
     for gap in (0.3, 0.1, 0.02):
         assert rounds(Fraction(1), gap) == rounds(Fraction(2**40), gap) == rounds(Fraction(1, 2**40), gap)
@@ -192,11 +196,11 @@ def test_the_order_of_types_and_their_splitting_change_nothing(kind: str) -> Non
 @chosen
 def test_further_incentive_constraints_never_raise_revenue(kind: str) -> None:
     case = random_market(404, kind)
-    of = market.Market.of(instance.parse(case.toml(), lambda name: registry.get(name).params).params)
+    of = market_in(case.toml())
     bounds = {}
     for rule in ("double", "separate", "misreport"):
         program = build(of, deviations=rule)
-        bounds[rule] = program.unit * highs.solve(program.listed(), Options()).bound
+        bounds[rule] = program.unit * highs.solve(program.full(), Options()).bound
     # each is an upper bound of its program, and at most the solver's tolerance above its optimum
     slack = 1e-7 * max(bounds.values())
     assert bounds["double"] <= bounds["separate"] + slack <= bounds["misreport"] + 2 * slack
@@ -210,7 +214,8 @@ def test_garbled_experiments_are_worth_no_more_to_anybody(kind: str) -> None:
     states = len(case.joint[0])
     experiment = [[Fraction(int(x), 100) for x in row] for row in rng.integers(1, 100, (states, 3))]
     experiment = [[x / sum(row) for x in row] for row in experiment]
-    mixing = [[Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)], [0, Fraction(3, 4), Fraction(1, 4)], [Fraction(1), 0, 0]]
+    shares = [["1/2", "1/3", "1/6"], ["0", "3/4", "1/4"], ["1", "0", "0"]]
+    mixing = [[Fraction(share) for share in row] for row in shares]
     garbled = [[sum((row[s] * mixing[s][n] for s in range(3)), Fraction(0)) for n in range(3)] for row in experiment]
     product = [
         [[[case.joint[r][w][c] * u for u in case.payoff[r][w]] for c in range(len(case.joint[r][0]))] for w in range(states)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from support.command import Done
 from support.paths import INSTANCES
 
 import optmarket as om
@@ -28,6 +30,11 @@ def files(folder: Path, **tables: str) -> list[Path]:
     return paths
 
 
+def written(paths: Sequence[Path], positive: str | None) -> str:
+    """The instance made of confusion matrices; `positive` is the class that is told from the rest, if one is."""
+    return from_confusion(paths, {} if positive is None else {"class": positive})
+
+
 def types(text: str) -> tuple[DataBuyer, ...]:
     found = Params.model_validate(tomllib.loads(text)["params"]).types
     assert found is not None
@@ -35,7 +42,7 @@ def types(text: str) -> tuple[DataBuyer, ...]:
 
 
 def made(folder: Path, positive: str | None, **tables: str) -> tuple[DataBuyer, ...]:
-    return types(from_confusion(files(folder, **tables), positive))
+    return types(written(files(folder, **tables), positive))
 
 
 def errors(buyer: DataBuyer) -> tuple[Fraction, Fraction]:
@@ -61,7 +68,7 @@ def test_errors_of_one_class_against_the_rest(tmp_path: Path) -> None:
 
 
 def test_the_comments_say_how_the_errors_were_counted(tmp_path: Path) -> None:
-    text = from_confusion(files(tmp_path, three=THREE), "b")
+    text = written(files(tmp_path, three=THREE), "b")
     said = comments(text)
     assert "State 1 is b, state 2 is a or c." in said
     assert "probability 1/2, whatever its count" in said
@@ -74,15 +81,15 @@ def test_the_comments_say_how_the_errors_were_counted(tmp_path: Path) -> None:
 def test_says_if_the_rest_is_mixed_otherwise(tmp_path: Path) -> None:
     more_of_c = "true,a,b,c\na,6,2,2\nb,1,3,0\nc,0,8,4\n"
     paths = files(tmp_path, one=THREE, other=more_of_c)
-    assert "differs between files" in comments(from_confusion(paths, "b"))
-    assert "differs between files" not in comments(from_confusion(paths[:1] * 2, "b"))
-    one, other = types(from_confusion(paths, "b"))
+    assert "differs between files" in comments(written(paths, "b"))
+    assert "differs between files" not in comments(written(paths[:1] * 2, "b"))
+    one, other = types(written(paths, "b"))
     assert errors(other) == (errors(one)[0], Fraction(2 + 8, 10 + 12) / 2)
 
 
 def test_a_classifier_that_is_mostly_wrong_is_read_the_other_way_round(tmp_path: Path) -> None:
     paths = files(tmp_path, wrong="true,ill,well\nill,2,8\nwell,15,5\n")
-    text = from_confusion(paths, "ill")
+    text = written(paths, "ill")
     assert errors(types(text)[0]) == (Fraction(2, 10) / 2, Fraction(5, 20) / 2)
     assert "8 of 10 missed, 15 of 20 mistaken for ill; wrong more often than right, so read the other way round" in comments(text)
 
@@ -114,15 +121,15 @@ def test_joint_of_one_file_is_its_shares(tmp_path: Path) -> None:
 
 def test_rows_are_reweighted_to_the_frequencies_of_all_files(tmp_path: Path) -> None:
     paths = files(tmp_path, one=TWO, other="true,ill,well\nill,6,4\nwell,0,20\n", few="true,ill,well\nill,1,1\nwell,1,2\n")
-    text = from_confusion(paths, None)
+    text = written(paths, None)
     ill, well = Fraction(10 + 10 + 2, 65), Fraction(20 + 20 + 3, 65)
     one, other, few = types(text)
     assert one.joint == ((ill * 8 / 10, ill * 2 / 10), (well * 5 / 20, well * 15 / 20))
-    assert other.joint == ((ill * 6 / 10, ill * 4 / 10), (0, well))
+    assert other.joint == ((ill * 6 / 10, ill * 4 / 10), (Fraction(0), well))
     assert few.joint == ((ill / 2, ill / 2), (well / 3, well * 2 / 3))
     assert "in the order of states, as likely as they are frequent in all files: ill 22/65, well 43/65." in comments(text)
     assert "reweighted" in comments(text)
-    assert "reweighted" not in comments(from_confusion(paths[:2], None))
+    assert "reweighted" not in comments(written(paths[:2], None))
     assert "# 23 of 30 right" in text
 
 
@@ -135,10 +142,10 @@ def test_four_classes_are_the_most_without_naming_one(tmp_path: Path) -> None:
     (four,) = made(tmp_path, None, four=diagonal(4))
     assert four.joint == tuple(tuple(Fraction(int(i == j), 4) for j in range(4)) for i in range(4))
     (path,) = files(tmp_path, five=diagonal(5))
-    with pytest.raises(ModelError, match=r"5 classes: 5\^5 = 3,125 .* 4 classes have 256; .*--class") as caught:
-        from_confusion([path], None)
+    with pytest.raises(ModelError, match=r"5 classes: 5\^5 = 3,125 .* 4 classes have 256; .*--set class=") as caught:
+        written([path], None)
     assert caught.value.file == str(path)
-    assert errors(made(tmp_path, "k3", five=diagonal(5))[0]) == (0, 0)
+    assert errors(made(tmp_path, "k3", five=diagonal(5))[0]) == (Fraction(0), Fraction(0))
     with pytest.raises(ModelError, match=r"30 classes: 30\^30 recommendations"):
         made(tmp_path, None, many=diagonal(30))
 
@@ -168,7 +175,7 @@ def test_weighted_and_large_counts_are_exact(tmp_path: Path) -> None:
     (buyer,) = made(tmp_path, "a", x="t,a,b\na,0.3,0.1\nb,1e12,999999999999\n")
     assert errors(buyer) == (Fraction(1, 8), Fraction(10**12, 2 * (2 * 10**12 - 1)))
     (buyer,) = made(tmp_path, None, x="t,a,b\na,1000000000000,1\nb,0,999999999999\n")
-    assert buyer.joint == ((Fraction(1, 2), Fraction(1, 2 * 10**12)), (0, Fraction(10**12 - 1, 2 * 10**12)))
+    assert buyer.joint == ((Fraction(1, 2), Fraction(1, 2 * 10**12)), (Fraction(0), Fraction(10**12 - 1, 2 * 10**12)))
 
 
 def test_types_are_called_as_the_files(tmp_path: Path) -> None:
@@ -180,18 +187,16 @@ def test_types_are_called_as_the_files(tmp_path: Path) -> None:
         paths += files(tmp_path / folder, tree=TWO)
     (plain,) = files(tmp_path, linear=TWO)
     plain = plain.rename(tmp_path / "linear.csv")
-    assert [buyer.name for buyer in types(from_confusion([*paths, plain], "ill"))] == ["first/tree", "second/tree", "linear"]
-    assert [buyer.name for buyer in types(from_confusion([plain, plain], "ill"))] == [
-        f"{k} {tmp_path.name}/linear" for k in (1, 2)
-    ]
-    assert str(tmp_path) not in from_confusion(paths, "ill")
+    assert [buyer.name for buyer in types(written([*paths, plain], "ill"))] == ["first/tree", "second/tree", "linear"]
+    assert [buyer.name for buyer in types(written([plain, plain], "ill"))] == [f"{k} {tmp_path.name}/linear" for k in (1, 2)]
+    assert str(tmp_path) not in written(paths, "ill")
 
 
 @pytest.mark.parametrize("positive", ['say "a\\b"', None])
 def test_strange_names_keep_the_file_valid(tmp_path: Path, positive: str | None) -> None:
     table = 't,"say ""a\\b""","two\nlines # \x7f"\n"say ""a\\b""",3,1\n"two\nlines # \x7f",1,3\n'
     (path,) = files(tmp_path, **{'été "x"\t': table})
-    (buyer,) = types(from_confusion([path], positive))
+    (buyer,) = types(written([path], positive))
     assert buyer.name == 'été "x" '
     assert buyer.joint is not None or errors(buyer) == (Fraction(1, 8), Fraction(1, 8))
 
@@ -199,7 +204,7 @@ def test_strange_names_keep_the_file_valid(tmp_path: Path, positive: str | None)
 @pytest.mark.parametrize("positive", ["b", None])
 def test_what_is_written_loads_and_solves(tmp_path: Path, positive: str | None) -> None:
     two_files = files(tmp_path, one=THREE, other="true,a,b,c\na,8,1,1\nb,2,2,0\nc,0,1,5\n")
-    (tmp_path / "case.toml").write_text(from_confusion(two_files, positive), encoding="utf-8")
+    (tmp_path / "case.toml").write_text(written(two_files, positive), encoding="utf-8")
     case = om.load(tmp_path / "case.toml")
     assert case.notes == ()
     assert om.solve(case).good
@@ -207,7 +212,7 @@ def test_what_is_written_loads_and_solves(tmp_path: Path, positive: str | None) 
 
 # Errors ---------------------------------------------------------------------------------------------------------------
 
-FAULTS = {
+MISTAKES = {
     "a class without counts": ("t,a,b\na,1,1\nb,0,0.0\n", "line 3: has only zeros.*class 'b' is unknown"),
     "a class without row": ("t,a,b,c\na,1,1,0\nc,1,1,1\n", "no row of class 'b'"),
     "a class without column": ("t,a,b\na,1,1\nb,1,1\nc,1,1\n", "line 4: .*class 'c', which is no column; the columns are a, b"),
@@ -226,13 +231,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("positive", ["a", None])
-def test_says_what_is_wrong_with_a_file(tmp_path: Path, fault: str, positive: str | None) -> None:
-    table, message = FAULTS[fault]
+def test_says_what_is_wrong_with_a_file(tmp_path: Path, mistake: str, positive: str | None) -> None:
+    table, message = MISTAKES[mistake]
     good, bad = files(tmp_path, good="t,a,b\na,1,1\nb,1,1\n", bad=table)
     with pytest.raises(InstanceError, match=message) as caught:
-        from_confusion([good, bad], positive)
+        written([good, bad], positive)
     assert caught.value.file == str(bad)
     assert "\n" not in str(caught.value)
 
@@ -242,13 +247,13 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path, fault: str, positive: st
 def test_shares_that_no_instance_holds(tmp_path: Path, positive: str | None, counts: str) -> None:
     paths = files(tmp_path, good="t,a,b\na,1,1\nb,1,1\n", bad=f"t,a,b\na,{counts}\nb,1,1\n")
     with pytest.raises(InstanceError, match=r"the counts have too many digits, or lie too far apart.*; round them"):
-        from_confusion(paths, positive)
+        written(paths, positive)
 
 
 def test_files_must_agree_on_their_classes(tmp_path: Path) -> None:
     one, other = files(tmp_path, one=TWO, other="t,ill,healthy\nill,1,1\nhealthy,1,1\n")
     with pytest.raises(InstanceError, match=r"has classes ill, healthy; those of .* are ill, well, and all must agree") as caught:
-        from_confusion([one, other], None)
+        written([one, other], None)
     assert caught.value.file == str(other)
     assert str(one) in caught.value.message
 
@@ -256,16 +261,16 @@ def test_files_must_agree_on_their_classes(tmp_path: Path) -> None:
 def test_the_class_must_be_one_of_the_files(tmp_path: Path) -> None:
     paths = files(tmp_path, one=TWO)
     with pytest.raises(InstanceError, match=r"has no class 'wel'; did you mean 'well'\?"):
-        from_confusion(paths, "wel")
+        written(paths, "wel")
     with pytest.raises(InstanceError, match="has no class 'cured'; the classes are ill, well"):
-        from_confusion(paths, "cured")
+        written(paths, "cured")
 
 
 def test_needs_a_file_that_is_there(tmp_path: Path) -> None:
     with pytest.raises(InstanceError, match="there is no confusion matrix; name a csv file"):
-        from_confusion([], None)
+        written([], None)
     with pytest.raises(InstanceError, match="there is no such file"):
-        from_confusion([tmp_path / "none.confusion.csv"], None)
+        written([tmp_path / "none.confusion.csv"], None)
 
 
 # The example ----------------------------------------------------------------------------------------------------------
@@ -274,4 +279,34 @@ def test_needs_a_file_that_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "positive"), [("classifiers", None), ("classifiers-one-class", "Barolo")])
 def test_the_instances_are_made_from_the_matrices(name: str, positive: str | None) -> None:
     assert len(EXAMPLE) == 4
-    assert om.load(HOME / f"{name}.toml").params.types == types(from_confusion(EXAMPLE, positive))
+    params = om.load(HOME / f"{name}.toml").params
+    assert isinstance(params, Params)
+    assert params.types == types(written(EXAMPLE, positive))
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("setting", "positive"), [(["--set", "class=ill"], "ill"), ([], None)])
+def test_the_command_writes_the_instance(
+    tmp_path: Path, run: Callable[..., Done], setting: list[str], positive: str | None
+) -> None:
+    paths = files(tmp_path, one=TWO, other="true,ill,well\nill,6,4\nwell,0,20\n")
+    done = run("new", "selling-training-data", *paths, "--from", "confusion", *setting)
+    assert (done.code, done.out) == (0, written(paths, positive))
+    saved = tmp_path / "mine.toml"
+    assert run("new", "selling-training-data", *paths, "--from", "confusion", *setting, "-o", saved).code == 0
+    assert saved.read_text(encoding="utf-8") == done.out
+    assert run("solve", saved).code == 0
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path, run: Callable[..., Done]) -> None:
+    paths = files(tmp_path, one=TWO)
+    new = ("new", "selling-training-data")
+    assert (
+        "has no class 'wel'; did you mean 'well'?" in run(*new, *paths, "--from", "confusion", "--set", "class=wel").one_error()
+    )
+    assert "with class" in run(*new, *paths, "--from", "confusion", "--set", "label=ill").one_error()
+    assert "it takes confusion" in run(*new, *paths, "--from", "matrices").one_error()
+    assert "there is no confusion matrix; name a csv file" in run(*new, "--from", "confusion").one_error()
+    assert "goes with --from" in run(*new, *paths).one_error()

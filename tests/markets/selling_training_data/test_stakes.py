@@ -10,17 +10,20 @@ import random
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.stats
 from support.exact_lp import Row, maximise
 from support.markets import optimum
 from support.paths import CASES
+from support.training_data import audited, bounds_of, by_errors, market_of, menu_of, on_line
 
 import optmarket as om
 from optmarket.models import selling_training_data as model
-from optmarket.solution import Options, Status
+from optmarket.options import Options, Status
 
 F = Fraction
-KINDS = ("errors", "weights", "both", "all small", "one error small")
+SPREADS = ("errors", "weights", "errors and weights", "all small", "one error small")
 Pair = tuple[Fraction, Fraction]
 
 
@@ -29,7 +32,7 @@ def exact_optimum(pairs: list[Pair], weights: list[Fraction]) -> Fraction:
     types = range(len(pairs))
 
     def cost(r: int, q: int, how: str) -> dict[int, Fraction]:
-        """What item q costs type r that follows it, or drops its own data for it."""
+        """What item q costs type r that follows it with its own data, or ignores these."""
         errors = {"follow": pairs[r], "first": (F(1, 2), F(0)), "second": (F(0), F(1, 2))}[how]
         terms = {3 * q: errors[0], 3 * q + 1: errors[1], 3 * q + 2: sum(pairs[q], F(0))}
         return {column: value for column, value in terms.items() if value}
@@ -50,9 +53,9 @@ def exact_optimum(pairs: list[Pair], weights: list[Fraction]) -> Fraction:
 
 
 def drawn(seed: int) -> tuple[list[Pair], list[Fraction]]:
-    """Two to four types; what differs by orders of magnitude is of the kind that the seed says."""
+    """Two to four types; which numbers differ by orders of magnitude depends on the seed."""
     rng = random.Random(seed)
-    kind, count = KINDS[seed % len(KINDS)], rng.randint(2, 4)
+    spread, count = SPREADS[seed % len(SPREADS)], rng.randint(2, 4)
 
     def size(low: int, high: int) -> Fraction:
         return F(rng.randint(1, 99), 99) * F(10) ** rng.randint(low, high)
@@ -61,47 +64,42 @@ def drawn(seed: int) -> tuple[list[Pair], list[Fraction]]:
     pairs: list[Pair] = []
     for _ in range(count):
         pair = (F(rng.randint(0, 20), 80), F(rng.randint(0, 20), 80))
-        if kind in {"errors", "both"}:
+        if spread in {"errors", "errors and weights"}:
             worth, share = size(-12, 0) / 2, F(rng.randint(0, 10), 10)
             pair = (worth * share, worth * (1 - share))
-        elif kind == "all small":
+        elif spread == "all small":
             pair = (F(rng.randint(0, 9)) * common / 40, F(rng.randint(0, 9)) * common / 40)
-        elif kind == "one error small":
+        elif spread == "one error small":
             pair = (size(-12, 0) / 4, pair[1])
             pair = pair if rng.random() < 0.5 else (pair[1], pair[0])
         pairs.append(pair)
-    weights = [size(-12, 12) if kind in {"weights", "both"} else F(rng.randint(1, 9)) for _ in range(count)]
+    weights = [size(-12, 12) if spread in {"weights", "errors and weights"} else F(rng.randint(1, 9)) for _ in range(count)]
     total = sum(weights, F(0))
     return pairs, [weight / total for weight in weights]
 
 
-def of_types(pairs: list[Pair], weights: list[Fraction], **more: Any) -> model.Params:
-    types = [{"weight": weight, "alpha": a, "beta": b} for weight, (a, b) in zip(weights, pairs, strict=True)]
-    return model.Params.model_validate({"types": types, **more})
-
-
-def holds(params: model.Params, truth: Fraction, *, exact: bool) -> None:
-    """Nothing is proved that is wrong, and complete data at their best price are never beaten by what is printed."""
-    answer = model.solve(params)
-    bounds, revenue = answer.certificate, F(answer.quantities["revenue"])
+def check(market: model.Market, truth: Fraction, *, exact: bool, method: str = "auto") -> None:
+    """Nothing is proved that is wrong, and complete data at their best price are never better than what is printed."""
+    answer = model.solve(market, Options(method=method))
+    bounds, revenue = bounds_of(answer), F(answer.quantities["revenue"])
     assert F(bounds.lower) <= truth <= F(bounds.upper)
     assert answer.status is Status.OPTIMAL and bounds.gap <= 1e-6
     assert F(bounds.lower) <= revenue * (1 + F(1, 10**9)) and revenue <= F(bounds.upper) * (1 + F(1, 10**9))
     assert truth - revenue <= truth * F(1, 10**6)
     alone = answer.quantities["full-information-revenue"]
     assert bounds.lower >= alone * (1 - 1e-9) and bounds.upper <= answer.quantities["first-best"] * (1 + 1e-12)
-    audit = model.audit(params, answer.mechanism)
+    audit = audited(market, answer.mechanism)
     assert audit.good and audit.quantities["revenue"] == pytest.approx(float(revenue), rel=1e-9, abs=0)
     if exact:
-        proved = model.solve(params, Options(exact=True))
+        proved = model.solve(market, Options(method=method, exact=True))
         assert proved.exact == truth and proved.status is Status.OPTIMAL
-        assert model.tables(params, proved.mechanism)["menu"]["price"].min() >= 0
+        assert model.tables(market, menu_of(proved))["menu"]["price"].min() >= 0
 
 
 @pytest.mark.parametrize("seed", range(50))
 def test_no_market_of_unequal_stakes_is_proved_and_wrong(seed: int) -> None:
     pairs, weights = drawn(seed)
-    holds(of_types(pairs, weights), exact_optimum(pairs, weights), exact=seed % 2 == 0)
+    check(by_errors(pairs, weights), exact_optimum(pairs, weights), exact=seed % 2 == 0)
 
 
 @pytest.mark.slow
@@ -109,14 +107,14 @@ def test_no_market_of_unequal_stakes_is_proved_and_wrong(seed: int) -> None:
 def test_many_markets_of_unequal_stakes(start: int) -> None:
     for seed in range(start, start + 100):
         pairs, weights = drawn(seed)
-        form = "general" if seed % 7 == 0 else "reduced"
-        holds(of_types(pairs, weights, formulation=form), exact_optimum(pairs, weights), exact=seed % 5 == 0)
+        method = "general" if seed % 7 == 0 else "auto"
+        check(by_errors(pairs, weights), exact_optimum(pairs, weights), exact=seed % 5 == 0, method=method)
 
 
 @pytest.mark.parametrize("seed", range(0, 10))
 def test_the_general_form_too(seed: int) -> None:
     pairs, weights = drawn(seed)
-    holds(of_types(pairs, weights, formulation="general"), exact_optimum(pairs, weights), exact=False)
+    check(by_errors(pairs, weights), exact_optimum(pairs, weights), exact=False, method="general")
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -134,7 +132,7 @@ def test_rare_states_and_signals(seed: int) -> None:
     types = [{"weight": weight, "joint": table} for weight, table in zip(weights, joint, strict=True)]
     truth = optimum(weights, joint, [[[F(1), F(0)], [F(0), F(1)]]] * 2)
     if truth:
-        holds(model.Params.model_validate({"types": types}), truth, exact=seed % 3 == 0)
+        check(market_of(types=types), truth, exact=seed % 3 == 0)
 
 
 def test_classifiers_of_four_classes() -> None:
@@ -142,7 +140,7 @@ def test_classifiers_of_four_classes() -> None:
     solution = om.solve(CASES / "four-classes.toml")
     assert solution.status is Status.OPTIMAL
     assert solution.value == pytest.approx(0.214896823649, rel=1e-9)
-    assert solution.certificate.lower <= 0.214896823650 and solution.certificate.upper >= 0.214896823647
+    assert solution.bounds[0] <= 0.214896823650 and solution.bounds[1] >= 0.214896823647
 
 
 @pytest.mark.parametrize(("low", "high"), [(-9, 0), (-12, 0), (-9, -7), (-6, -4)])
@@ -155,10 +153,10 @@ def test_many_types_of_unequal_stakes_are_solved_in_floats(low: int, high: int) 
         pairs.append((worth * share, worth * (1 - share)))
     weights = [1 / sum(pair, F(0)) if k % 2 else F(1) for k, pair in enumerate(pairs)]
     total = sum(weights, F(0))
-    answer = model.solve(of_types(pairs, [weight / total for weight in weights]))
-    assert answer.status is Status.OPTIMAL and answer.certificate.gap <= 1e-7
-    assert "exact" not in answer.method
-    assert answer.certificate.lower >= answer.quantities["full-information-revenue"] * (1 - 1e-9)
+    answer = model.solve(by_errors(pairs, [weight / total for weight in weights]))
+    assert answer.status is Status.OPTIMAL and bounds_of(answer).gap <= 1e-7
+    assert answer.run.method is not None and "exact" not in answer.run.method
+    assert bounds_of(answer).lower >= answer.quantities["full-information-revenue"] * (1 - 1e-9)
 
 
 @pytest.mark.parametrize("factor", [F(1, 2**30), F(1, 10**9), F(1, 10**12)])
@@ -169,8 +167,30 @@ def test_errors_that_are_all_small_are_solved_as_closely(factor: Fraction) -> No
         (F(1, 10) * factor, F(4, 10) * factor),
         (F(1, 10) * factor, F(1, 10) * factor),
     ]
-    answer = model.solve(of_types(pairs, weights))
-    truth = exact_optimum(pairs, weights)
-    assert answer.status is Status.OPTIMAL and answer.certificate.gap <= 1e-8
-    assert F(answer.certificate.lower) <= truth <= F(answer.certificate.upper)
+    answer = model.solve(by_errors(pairs, weights))
+    truth, bounds = exact_optimum(pairs, weights), bounds_of(answer)
+    assert answer.status is Status.OPTIMAL and bounds.gap <= 1e-8
+    assert F(bounds.lower) <= truth <= F(bounds.upper)
     assert answer.quantities["revenue"] == pytest.approx(float(truth), rel=1e-8, abs=0)
+
+
+@pytest.mark.parametrize("size", ["1e-6", "1e-9", "1e-12"])
+@pytest.mark.parametrize("shape", [{"dist": "uniform"}, {"dist": "beta", "a": 2, "b": 4}])
+@pytest.mark.parametrize("least", [0, "1/3"])
+def test_lines_of_small_errors(size: str, shape: dict[str, Any], least: Any) -> None:
+    """Tolerances are in units of what is at stake: in payoff units 1e-12 tied all types of such lines to everything."""
+    m = Fraction(least) * Fraction(size)
+    market = on_line(0, m, {**shape, "scale": size})
+    answer = model.solve(market)
+    bounds, revenue = bounds_of(answer), answer.quantities["revenue"]
+    assert answer.status is Status.OPTIMAL and bounds.gap < 1e-8
+    assert bounds.lower <= revenue * (1 + 1e-12) and revenue <= bounds.upper * (1 + 1e-12)
+    # F(alpha)/2 may be as large as alpha's end, 1/2: beyond small alpha it is not worth selling the low tier more
+    alpha = np.linspace(0, 1, 200_001)
+    cdf = alpha if shape["dist"] == "uniform" else scipy.stats.beta.cdf(alpha, 2, 4)
+    end = 0.5 - float(m)
+    best = float(m) + (alpha * float(size) * (end - cdf / 2)).max() / end
+    assert revenue == pytest.approx(best, rel=1e-8, abs=0)
+    judged = audited(market, answer.mechanism).quantities
+    assert judged["revenue"] == pytest.approx(revenue, rel=1e-12, abs=0)
+    assert revenue <= judged["welfare"] <= answer.quantities["first-best"] * (1 + 1e-12)
