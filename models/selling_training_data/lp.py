@@ -13,7 +13,7 @@ from optmarket.arrays import FloatArray, IntArray, NumberArray
 from optmarket.lp.program import LinearProgram, Rows, check_memory
 from optmarket.lp.separation import neighbouring_types, worst_pairs
 from optmarket.models.selling_training_data.populations import HALF, Errors
-from optmarket.rationals import floats
+from optmarket.rationals import floats, matrix_product
 
 NEIGHBOURS = 8  # nearest types towards which each type's incentive constraints are in the program from the start
 # Scaling is by powers of two, which round nothing, and only beyond these ratios: ordinary markets stay as they are written.
@@ -215,7 +215,7 @@ class Misreports:
         every = np.arange(types)
 
         def failure(block: slice) -> NumberArray:
-            errors = self.value[block, :-1] @ items[:, :-1].T
+            errors = matrix_product(self.value[block, :-1], items[:, :-1].T)
             if not self.exponent.any():
                 return np.asarray(own[block, None] - errors - items[:, -1])
             enlarged, ratio = self._scales(every[block, None], every[None])

@@ -43,7 +43,9 @@ BUYERS: dict[str, list[Group]] = {
 }
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize(
+    "name", ["uniform", *(pytest.param(name, marks=pytest.mark.slow) for name in TABLE if name != "uniform")]
+)
 def test_table(name: str) -> None:
     for (alpha, th), values in TABLE[name].items():
         for ic, value in zip(("bayesian", "ex-post"), values, strict=True):

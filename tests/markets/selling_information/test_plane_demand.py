@@ -208,7 +208,7 @@ MARKET: tuple[Any, Any] = ({"dist": "beta", "a": 8, "b": 30}, {"dist": "uniform"
 def test_no_stage_goes_on_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     known = plane_of(params(*MARKET))
     rng = np.random.default_rng(0)
-    menu = with_revenue(known, rng.uniform(0.5, 1, (30, 3)) * [1, 1, 0.1])
+    menu = with_revenue(known, rng.uniform(0.5, 1, (8, 3)) * [1, 1, 0.1])
     tried = []
 
     def counted(plane: Plane, item: FloatArray) -> PlaneMenu:
