@@ -11,18 +11,15 @@ import pytest
 import optmarket as om
 from optmarket.solution import Solution
 
-# instances that take some four to twenty seconds on one core: `pytest -m slow` solves them
+# instances that take long, some four to twenty seconds on one core, or take two and are much like others: `pytest -m slow`
 SLOW = {
-    f"selling-information/{name}"
-    for name in (
-        "setting-e",
-        "setting-f-30",
-        "setting-f-45",
-        "setting-f-80",
-        "partial-in-both-states",
-        "setting-f",
-        "dirichlet-payoffs",
-    )
+    *(f"selling-information/setting-{name}" for name in ("e", "f", "f-30", "f-45", "f-80")),
+    *(f"selling-information/{name}" for name in ("partial-in-both-states", "dirichlet-payoffs")),
+    *(f"competing-buyers/{name}" for name in ("three-uniform-bayesian", "ten-uniform-lower-ends")),
+    *(f"competing-buyers/asymmetric-{ic}-{rule}" for ic in ("bayesian", "ex-post") for rule in ("strong-skewed", "weak-even")),
+    *(f"competing-buyers/exponential-{ic}-{rule}" for ic in ("bayesian", "ex-post") for rule in ("strong-skewed", "weak-even")),
+    "competing-buyers/asymmetric-ex-post-strong-even",
+    "competing-buyers/exponential-bayesian-strong-even",
 }
 
 

@@ -79,8 +79,8 @@ def test_types_without_weight_or_alike_change_nothing() -> None:
     "buyers",
     [
         [{"count": 2, "value": UNIFORM}],
-        [{"count": 2, "value": EXPONENTIAL}],
-        [{"value": UNIFORM}, {"value": {"dist": "uniform", "loc": 1, "scale": 2}}],
+        pytest.param([{"count": 2, "value": EXPONENTIAL}], marks=pytest.mark.slow),
+        pytest.param([{"value": UNIFORM}, {"value": {"dist": "uniform", "loc": 1, "scale": 2}}], marks=pytest.mark.slow),
         [{"count": 2, "value": IRREGULAR}],
         [{"count": 3, "value": {"dist": "beta", "a": 2, "b": 3}}],
         [{"count": 2, "value": UNIFORM}, {"value": {"dist": "lognorm", "s": 1}}],
@@ -113,7 +113,7 @@ def test_continuum_answer() -> None:
     [
         [{"count": 2, "value": {"dist": "beta", "a": 30, "b": 2}}],
         [{"count": 2, "value": {"dist": "lognorm", "s": "1/10"}}],
-        [{"count": 2, "value": {"dist": "beta", "a": 3, "b": 3}}],
+        pytest.param([{"count": 2, "value": {"dist": "beta", "a": 3, "b": 3}}], marks=pytest.mark.slow),
         [{"value": {"dist": "pareto", "b": "3/2"}}, {"value": {"dist": "gamma", "a": 20}}],
         [{"count": 2, "value": 0}, {"value": UNIFORM}],
     ],

@@ -207,7 +207,7 @@ def test_full_information_alone_in_closed_form(price: float) -> None:
         pytest.param({"belief": {"dirichlet": [4, 2, 1]}}, marks=pytest.mark.slow),
         {"belief": {"dirichlet": ["1/2", 1, 2]}, "value": {"dist": "uniform", "loc": 1}},
         {"belief": {"mixture": [{"weight": "1/3", "dirichlet": [9, 3, 3]}, {"weight": "2/3", "dirichlet": [1, 1, 1]}]}},
-        {"belief": {"dirichlet": [1, 2, 1, 2]}},
+        pytest.param({"belief": {"dirichlet": [1, 2, 1, 2]}}, marks=pytest.mark.slow),
     ],
     ids=["skewed", "values", "mixture", "four states"],
 )

@@ -327,6 +327,7 @@ def test_a_partial_item_pays_where_values_differ_little() -> None:
     assert solved("F 0.45").quantities["full-information-revenue"] == pytest.approx(0.1052368, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_items_may_be_wrong_in_both_states() -> None:
     answer = solved("two", 5e-5)
     lower, upper = bracket(answer)
@@ -345,6 +346,7 @@ def test_values_near_1_come_near_the_optimum_of_value_1(belief: Any, best: float
     assert best <= upper and lower <= best * (1 + width)
 
 
+@pytest.mark.slow
 def test_scale_and_mirror_change_nothing_else() -> None:
     one = market.solve(params(belief={"dist": "beta", "a": 2, "b": 5}, value=STEPS), Options(gap=3e-2))
     steps = [
