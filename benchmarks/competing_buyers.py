@@ -1,6 +1,6 @@
 """How long markets of competing buyers take, beside cvxpy and the training times of published networks.
 
-``python benchmarks/competing_buyers.py`` prints what the rows of the paper's four tables take, the formulations at their
+``python benchmarks/competing_buyers.py`` prints what the rows of the paper's four tables take, the methods at their
 aims, and the general program against one written in cvxpy. Each measurement is a process of its own, on one thread, so that its
 peak memory is its own; ``--runs N`` repeats it, and median and spread are printed. Run it where the instances lie.
 """
@@ -29,16 +29,16 @@ ROWS = [
     for prior in ("even", "skewed")
 ]
 EVEN = {"prior": ["1/2", "1/2"], "externality": "1/2"}
-# name: what, formulation, buyers, reports each, incentives, aim in seconds
+# name: what, method, buyers, reports each, incentives, aim in seconds
 FORMS: dict[str, tuple[str, str, int, int, str, str]] = {
     "reduced, Bayesian": ("values", "reduced", 2, 320, "bayesian", "5"),
     "reduced, ex post": ("values", "reduced", 2, 200, "ex-post", "10"),
-    "symmetric, Bayesian": ("values", "symmetric", 10, 8, "bayesian", "10"),
+    "reduced, ten symmetric buyers": ("values", "reduced", 10, 8, "bayesian", "10"),
     "virtual values, Bayesian": ("values", "virtual-values", 10, 100, "bayesian", "1"),
     "virtual values, ex post": ("values", "virtual-values", 10, 100, "ex-post", "1"),
-    "general, Bayesian": ("beliefs", "general", 2, 64, "bayesian", "30"),
-    "general, ex post": ("beliefs", "general", 2, 32, "ex-post", "15"),
-    "general, five buyers": ("beliefs", "general", 5, 6, "bayesian", "–"),
+    "general, Bayesian": ("beliefs", "cuts", 2, 64, "bayesian", "30"),
+    "general, ex post": ("beliefs", "cuts", 2, 32, "ex-post", "15"),
+    "general, five buyers": ("beliefs", "cuts", 5, 6, "bayesian", "–"),
 }
 AGAINST = (4, 8, 16, 32, 64)
 
@@ -53,26 +53,36 @@ def grid(what: str, buyers: int, size: int) -> list[dict[str, Any]]:
 
 def measured(name: str) -> dict[str, Any]:
     """One measurement: seconds of the solve, and its revenue and certified gap."""
-    from optmarket.models import competing_buyers as market
+    from optmarket.certificates import Optimality
+    from optmarket.models import competing_buyers
     from optmarket.options import Options
 
-    what, form, buyers, size, ic, _ = FORMS[name]
+    what, method, buyers, size, ic, _ = FORMS[name]
     fields = EVEN if what == "values" else {"externality": "1/2"}
-    params = market.Params.model_validate({**fields, "ic": ic, "formulation": form, "buyers": grid(what, buyers, size)})
+    params = competing_buyers.Params.model_validate({**fields, "ic": ic, "buyers": grid(what, buyers, size)})
     start = time.perf_counter()
-    answer = market.solve(params, Options())
+    answer = competing_buyers.solve(competing_buyers.market_of(params), Options(method=method))
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "value": answer.quantities["revenue"], "gap": answer.certificate.gap, "status": answer.status}
+    proof = answer.certificate
+    assert isinstance(proof, Optimality)
+    return {"seconds": seconds, "value": answer.quantities["revenue"], "gap": proof.gap, "status": answer.status}
 
 
 def tables() -> dict[str, Any]:
     """All rows of the paper's tables: revenue alone, and whole solves with mechanism, audit and bounds."""
     import optmarket as om
+    from optmarket.models.competing_buyers import Params, market_of
+    from optmarket.models.competing_buyers.market import ContinuousValues
     from optmarket.models.competing_buyers.virtual_values.continuum import revenue
 
     cases = [om.load(LIBRARY / f"{name}.toml") for name in ROWS]
     start = time.perf_counter()
-    values = [revenue(case.params)[0] for case in cases]
+    values = []
+    for case in cases:
+        assert isinstance(case.params, Params)
+        market = market_of(case.params)
+        assert isinstance(market, ContinuousValues)
+        values.append(revenue(market)[0])
     alone = time.perf_counter() - start
     start = time.perf_counter()
     found = [om.solve(case) for case in cases]
@@ -88,8 +98,8 @@ def ratio(text: str) -> float:
 
 def ours(size: int, ic: str) -> dict[str, Any]:
     """The general program of two buyers of private beliefs, by constraint generation."""
-    FORMS["general"] = ("beliefs", "general", 2, size, ic, "–")
-    return measured("general")
+    FORMS["against cvxpy"] = ("beliefs", "cuts", 2, size, ic, "–")
+    return measured("against cvxpy")
 
 
 def plain(size: int, ic: str) -> dict[str, Any]:
@@ -103,33 +113,36 @@ def plain(size: int, ic: str) -> dict[str, Any]:
     outside = belief.max(axis=1) - share
     start = time.perf_counter()
     rows: list[Any] = []
-    told = [[cp.Variable((size, size), bounds=[0, 1]) for _ in range(2)] for _ in range(2)]  # [buyer][state]: 1 by 2
+    # [buyer][state]: chances of a correct recommendation, the first buyer's report by the second's
+    correct = [[cp.Variable((size, size), bounds=[0, 1]) for _ in range(2)] for _ in range(2)]
     earned: Any = 0
 
-    def deviations(right: list[Any], rivals: list[Any], paid: Any, own: Any) -> None:
-        """Own types as rows against reports as columns; right and rivals by report, state by state."""
-        worth = [belief[:, [w]] @ right[w] for w in range(2)]
-        wrong = [belief[:, [w]] @ (1 - right[w]) for w in range(2)]
-        best = cp.maximum(worth[0], wrong[1]) + cp.maximum(worth[1], wrong[0])
-        harm = sum(share * belief[:, [w]] @ rivals[w] for w in range(2))
-        rows.append(best - harm - np.ones((size, 1)) @ paid <= own @ np.ones((1, size)))
-        rows.append(own >= outside[:, None])
+    def deviations(own: list[Any], rival: list[Any], paid: Any, kept: Any) -> None:
+        """Types as rows against reports as columns; chances of correct recommendations by report, state by state."""
+        followed = [belief[:, [w]] @ own[w] for w in range(2)]
+        reversed_ = [belief[:, [w]] @ (1 - own[w]) for w in range(2)]
+        best = cp.maximum(followed[0], reversed_[1]) + cp.maximum(followed[1], reversed_[0])
+        cost = sum(share * belief[:, [w]] @ rival[w] for w in range(2))
+        rows.append(best - cost - np.ones((size, 1)) @ paid <= kept @ np.ones((1, size)))
+        rows.append(kept >= outside[:, None])
 
     for i in range(2):
-        mine = told[i] if i == 0 else [one.T for one in told[1]]  # own report by the other's
-        theirs = told[1] if i == 0 else [one.T for one in told[0]]
+        own = correct[i] if i == 0 else [one.T for one in correct[1]]  # own report by the other's
+        rival = correct[1] if i == 0 else [one.T for one in correct[0]]
         if ic == "bayesian":
             paid = cp.Variable((1, size))
-            mean, harmed = [[cp.sum(each, axis=1, keepdims=True).T / size for each in of] for of in (mine, theirs)]
-            own = sum(cp.multiply(belief[:, w], mean[w][0] - share * harmed[w][0]) for w in range(2)) - paid[0]
-            deviations(mean, harmed, paid, cp.reshape(own, (size, 1), order="C"))
+            mean, rivals_mean = [[cp.sum(each, axis=1, keepdims=True).T / size for each in of] for of in (own, rival)]
+            kept = sum(cp.multiply(belief[:, w], mean[w][0] - share * rivals_mean[w][0]) for w in range(2)) - paid[0]
+            deviations(mean, rivals_mean, paid, cp.reshape(kept, (size, 1), order="C"))
             earned += cp.sum(paid) / size
             continue
         paid = cp.Variable((size, size))
         for other in range(size):
-            column = [[each[:, [other]].T for each in of] for of in (mine, theirs)]
-            own = sum(cp.multiply(belief[:, w], column[0][w][0] - share * column[1][w][0]) for w in range(2)) - paid[:, other]
-            deviations(*column, paid[:, [other]].T, cp.reshape(own, (size, 1), order="C"))
+            own_column, rival_column = [[each[:, [other]].T for each in of] for of in (own, rival)]
+            kept = (
+                sum(cp.multiply(belief[:, w], own_column[w][0] - share * rival_column[w][0]) for w in range(2)) - paid[:, other]
+            )
+            deviations(own_column, rival_column, paid[:, [other]].T, cp.reshape(kept, (size, 1), order="C"))
         earned += cp.sum(paid) / size**2
     problem = cp.Problem(cp.Maximize(earned), rows)
     value = problem.solve(solver="HIGHS")

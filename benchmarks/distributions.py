@@ -38,20 +38,24 @@ def learned(name: str) -> str:
     if not (LIBRARY / f"{name}.learned.json").exists():
         return "–"
     case = om.load(LIBRARY / f"{name}.toml")
-    best = om.solve(case).certificate.lower
-    return f"{100 * (1 - om.audit(case, LIBRARY / f'{name}.learned.json').quantities['revenue'] / best):.2g} %"
+    best = om.solve(case).certificate
+    assert isinstance(best, om.Optimality)
+    learned = om.audit(case, LIBRARY / f"{name}.learned.json").quantities["revenue"]
+    return f"{100 * (1 - learned / best.lower):.2g} %"
 
 
 def on_grid(name: str, size: tuple[int, int]) -> tuple[float, float]:
     """What a grid's optimum is, and its processor seconds."""
     from optmarket import load
-    from optmarket.models import selling_information as market
+    from optmarket.models import selling_information
     from optmarket.options import Options
 
     params = load(LIBRARY / f"{name}.toml").params.model_dump(mode="json", by_alias=True)
     start = time.process_time()
-    finite = market.Params.model_validate({**params, "grid": {"size": list(size)}})
-    return market.solve(finite, Options()).quantities["revenue"], time.process_time() - start
+    finite = selling_information.Params.model_validate({**params, "grid": {"size": list(size)}})
+    return selling_information.solve(selling_information.market(finite), Options()).quantities[
+        "revenue"
+    ], time.process_time() - start
 
 
 def main() -> None:

@@ -172,7 +172,7 @@ class Bench:
 
 def median(results: list[dict[str, Any] | None], part: str) -> float:
     """Median over runs."""
-    return statistics.median(one[part] for one in results if one)
+    return float(statistics.median(one[part] for one in results if one))
 
 
 def digits(number: float) -> str:

@@ -24,8 +24,11 @@ CLOCKS = {
     "processor": (time.process_time, signal.ITIMER_PROF, signal.SIGPROF),
 }
 CUTS, FULL, LOOPS = "constraint generation", "full LP", "cvxpy, loops"
-ARRAYS = {"HiGHS simplex": {"solver": "HIGHS"}, "HiGHS ipm": {"solver": "HIGHS", "highs_options": {"solver": "ipm"}}}
-ARRAYS["Clarabel"] = {"solver": "CLARABEL"}
+ARRAYS: dict[str, dict[str, Any]] = {
+    "HiGHS simplex": {"solver": "HIGHS"},
+    "HiGHS ipm": {"solver": "HIGHS", "highs_options": {"solver": "ipm"}},
+    "Clarabel": {"solver": "CLARABEL"},
+}
 
 
 def market(family: str, n: int) -> dict[str, Any]:
@@ -99,6 +102,7 @@ def clock(limit: float, clock_name: str) -> Any:
 
 def with_optmarket(params: Any, method: str, limit: float, clock_name: str) -> dict[str, Any]:
     """Time `solve`, what it spends in the solver and in separation, and then the solve of its tight rows alone."""
+    from optmarket.certificates import Optimality
     from optmarket.lp import highs
     from optmarket.lp.program import LinearProgram
     from optmarket.models import selling_information
@@ -127,15 +131,17 @@ def with_optmarket(params: Any, method: str, limit: float, clock_name: str) -> d
 
     highs.Session.run = timed(highs.Session.run, "solver")  # type: ignore[method-assign]
     IncentiveRows.separate = timed(IncentiveRows.separate, "separation")  # type: ignore[method-assign]
-    highs.solve = recorded  # type: ignore[assignment]
+    highs.solve = recorded
     with clock(limit, clock_name) as spent:
         answer = selling_information.solve(
             selling_information.market(params), Options(method="full" if method == FULL else "cuts")
         )
+    proof = answer.certificate
+    assert isinstance(proof, Optimality)
     found: dict[str, Any] = {
-        "value": answer.certificate.upper,
-        "lower": answer.certificate.lower,
-        "gap": answer.certificate.gap,
+        "value": proof.upper,
+        "lower": proof.lower,
+        "gap": proof.gap,
         "rounds": answer.run.rounds,
         "rows": answer.run.rows,
         **inside,

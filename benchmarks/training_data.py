@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,9 +117,9 @@ def main() -> None:
     print("| types on a line | reduced | general | cvxpy, arrays | largest difference |\n| ---: | ---: | ---: | ---: | ---: |")
     given_up = False
     for size in SIZES:
-        reduced, value = timed(lambda size=size: optimum(size, "auto"), runs)
-        general, other = timed(lambda size=size: optimum(size, "general"), runs)
-        plain, third = ("–", None) if given_up else timed(lambda size=size: with_cvxpy(size), runs)
+        reduced, value = timed(partial(optimum, size, "auto"), runs)
+        general, other = timed(partial(optimum, size, "general"), runs)
+        plain, third = ("–", None) if given_up else timed(partial(with_cvxpy, size), runs)
         given_up = third is None
         found = [found for found in (value, other, third) if found is not None]
         print(f"| {size:,} | {reduced} | {general} | {plain} | {max(found) - min(found):.1e} |", flush=True)

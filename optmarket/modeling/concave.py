@@ -11,6 +11,9 @@ import numpy as np
 
 from optmarket.arrays import FloatArray, IntArray, NumberArray
 
+# How often all neighbouring steps whose slopes do not fall are pooled at once, before the rest is pooled one by one.
+ROUNDS_AT_ONCE = 50
+
 
 def concave_majorant(points: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     """Compute the least concave function that lies above some points (the upper convex hull, by Andrew's monotone chain).
@@ -123,14 +126,24 @@ def majorant_of_steps(width: FloatArray, rise: FloatArray) -> tuple[FloatArray, 
     >>> majorant_of_steps(np.array([1.0, 1.0, 1.0]), np.array([1.0, 3.0, 1.0]))[1].tolist()
     [4.0, 1.0]
     """
+    first = np.arange(len(width))
+    # Neighbours whose slopes do not fall are in one piece, whichever are pooled first; here all of them at once.
+    for _ in range(ROUNDS_AT_ONCE):
+        together = rise[:-1] * width[1:] <= rise[1:] * width[:-1]
+        if not together.any():
+            return width, rise, first
+        together &= (width[:-1] > 0) & (width[1:] > 0)
+        if not together.any():
+            break  # what is left to be pooled has jumps
+        start = np.flatnonzero(np.concatenate([[True], ~together]))
+        width, rise, first = np.add.reduceat(width, start), np.add.reduceat(rise, start), first[start]
     pools: list[tuple[float, float, int]] = []
-    for first, (length, height) in enumerate(zip(width.tolist(), rise.tolist(), strict=True)):
-        start = first
+    for length, height, at in zip(width.tolist(), rise.tolist(), first.tolist(), strict=True):
         while pools and pools[-1][1] * length <= height * pools[-1][0]:
             if pools[-1][0] == length == 0 and pools[-1][1] > 0 > height:
                 break  # the cross product is 0 here too, but a jump up and then down leaves a corner between them
-            before, more, start = pools.pop()
+            before, more, at = pools.pop()
             length, height = length + before, height + more
-        pools.append((length, height, start))
+        pools.append((length, height, at))
     columns = [np.array([pool[k] for pool in pools]) for k in (0, 1)]
     return columns[0], columns[1], np.array([pool[2] for pool in pools], dtype=np.int64)
