@@ -9,4 +9,5 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 NumberArray = NDArray[Any]  # floats, or Fractions (dtype object) for exact arithmetic

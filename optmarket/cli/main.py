@@ -405,7 +405,7 @@ def export_command(
         spec = registry.get(case.model)
         program = spec.program(spec.market(case.params))
         if program is None:
-            raise ModelError(f"has no linear program to export: {case.model} solves it in closed form; with a grid it has one")
+            raise ModelError("has no linear program to export; a continuum of types has one with grid")
         target = Path(f"{instance.stem}.{file_format}") if output is None else output
         if str(target) == STDOUT:
             with tempfile.TemporaryDirectory() as folder:

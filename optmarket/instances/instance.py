@@ -323,14 +323,15 @@ def validate(
         As in `read`.
     """
     missed: dict[str, list[Fraction]] = {}
+    notes: list[str] = []  # of validators that read files
     try:
-        params = model.model_validate(raw, context={"folder": folder, "root": root, "missed": missed})
+        params = model.model_validate(raw, context={"folder": folder, "root": root, "missed": missed, "notes": notes})
     except ValidationError as error:
         raise translate(error, model, file=file, prefix="params") from error
     except OptmarketError as error:  # raised by a validator that names the field itself
         error.file = error.file or file
         raise
-    return params, _divided(missed)
+    return params, (*_divided(missed), *notes)
 
 
 def _divided(missed: Mapping[str, Sequence[Fraction]]) -> tuple[str, ...]:

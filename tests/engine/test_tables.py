@@ -29,6 +29,9 @@ from optmarket.solution_file import InstanceReference
 MARKET = "selling-information"
 TOGETHER = {  # instances that report all quantities of a market
     "competing-buyers": ("two-values", "private-beliefs-bayesian-externality"),
+    "data-externalities": (
+        *("two-users", "de-correlation-literal", "platforms-help", "unknown-values", "unknown-value-of-one", "factor-30"),
+    ),
     "selling-information": ("contrary-report", "dirichlet-payoffs", "reduced-credit-report"),
     "selling-training-data": ("classifiers-one-class", "line-arcsine", "triangle"),
 }

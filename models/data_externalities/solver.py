@@ -1,0 +1,188 @@
+"""The answer to an instance: the platform's optimum, or the users' equilibrium at given prices."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from optmarket.arrays import BoolArray, NumberArray
+from optmarket.certificates import Equilibrium, Optimality
+from optmarket.errors import ModelError
+from optmarket.models.data_externalities.branch_and_bound import Found, maximise
+from optmarket.models.data_externalities.equilibria import ORDERED_SHARERS, extremes, unique_prices, user_equilibria
+from optmarket.models.data_externalities.market import LISTED_USERS, Market, float_matrix
+from optmarket.models.data_externalities.mechanism import SharingProfile
+from optmarket.models.data_externalities.milp import platform_by_milp
+from optmarket.models.data_externalities.objectives import Gaussian, PlatformObjective, PlatformPayoff, Surplus
+from optmarket.models.data_externalities.outcomes import extra_quantities, profiles_price, quantities, tie
+from optmarket.models.data_externalities.valuations import payments
+from optmarket.options import Deadline, Options, Status
+from optmarket.rationals import around, floats
+from optmarket.solution import Answer
+from optmarket.solution_file import SolverReport
+
+METHODS = {
+    "auto": f"all profiles up to {LISTED_USERS} users, branch and bound above",
+    "enumeration": f"all profiles, in exact arithmetic where there are few; up to {LISTED_USERS} users",
+    "branch-and-bound": "boxes of profiles bounded by a concave relaxation, for any number of users",
+    "milp": "a mixed-integer linear program with tangent cuts, solved by HiGHS: slow, and an independent check",
+}
+# Relative to the payoff scale: rounding of sums over the profiles' table.
+TABLE_ROUNDING = 1e-13
+SELECTION = "of the user equilibria at these prices the platform's best is selected; profiles of fewer sharers may be others"
+
+
+def solve(market: Market, options: Options) -> Answer:
+    """The profile that is best for the platform, with the least prices that sustain it; or who shares at given prices.
+
+    Parameters
+    ----------
+    market : Market
+    options : Options
+        Methods: see `METHODS`.
+
+    Raises
+    ------
+    ModelError
+        If the method does not take this market.
+
+    Examples
+    --------
+    >>> from optmarket.models.data_externalities.params import Params
+    >>> market = Market.of(Params(covariance=[[1, "4/5"], ["4/5", 1]], privacy_value="11/10"))
+    >>> solve(market, Options()).exact
+    Fraction(3071, 5250)
+    """
+    deadline = options.deadline()
+    if market.prices is not None:
+        return _user_game(market, market.prices, deadline)
+    if options.method == "enumeration" and not market.is_listed:
+        raise ModelError(f"takes at most {LISTED_USERS} users; branch-and-bound takes more", field="method")
+    if options.method == "milp":
+        return _searched(market, options, deadline, platform_by_milp(market, options, deadline), "milp")
+    if options.method == "branch-and-bound" or not market.is_listed:
+        payoff = PlatformPayoff(float_matrix(market), floats(market.charged))
+        found = maximise(PlatformObjective(payoff), _starts(market), options, deadline, options.progress)
+        return _searched(market, options, deadline, found, "branch and bound")
+    return _enumerated(market, options, deadline)
+
+
+def _enumerated(market: Market, options: Options, deadline: Deadline) -> Answer:
+    profiles = market.profiles
+    k = profiles.best(profiles.platform, tie(market))
+    first = profiles.best(profiles.surplus, tie(market))
+    price = profiles.price[k]
+    if market.distributions is not None:
+        # what each sharer is paid for the report: at least the least price
+        paid = [max(payments(market, i, one).corrected, 0) for i, one in enumerate(market.distributions)]
+        price = np.array([one if profiles.shares[k, i] else one * 0 for i, one in enumerate(paid)], dtype=price.dtype)
+    mechanism = SharingProfile(profiles.shares[k], price)
+    value = profiles.platform[k]
+    exact = value if market.is_exact else None
+    rounding = TABLE_ROUNDING * float(market.unit)
+    lower, upper = around(value) if isinstance(value, Fraction) else (float(value) - rounding, float(value) + rounding)
+    certificate = Optimality.of(lower, upper, rounding=0.0 if exact is not None else 2 * rounding)
+    found = {
+        **quantities(market, mechanism),
+        "first-best": float(profiles.surplus[first]),
+        "first-best-share": float(profiles.shares[first].mean()),
+        "loss": float(profiles.surplus[first] - profiles.surplus[k]),
+        **extra_quantities(market),
+    }
+    notes: tuple[str, ...] = ()
+    if market.distributions is None:
+        unique, every_order = unique_prices(profiles, k)
+        found["unique-price"] = float(unique.sum())
+        notes = (*_selection(market, k, price, unique), *(() if every_order else (_order_note(),)))
+    return Answer(
+        status=options.final_status(Status.OPTIMAL, certificate.gap),
+        mechanism=mechanism,
+        quantities=found,
+        certificate=certificate,
+        exact=exact,
+        notes=(*market.notes, *notes),
+        run=SolverReport(seconds=deadline.elapsed, method=f"enumeration of {2**market.n:,} profiles"),
+    )
+
+
+def _selection(market: Market, k: int, price: NumberArray, unique: NumberArray) -> tuple[str, ...]:
+    """A note if fewer users might share at the same prices, and what would rule that out."""
+    least, _ = extremes(market.profiles, user_equilibria(market.profiles, price, tie(market)))
+    if least is None or least == k:
+        return ()
+    rest = [f"{name} {float(one):.6g}" for name, one in zip(market.names, unique, strict=True) if one > 0]
+    return (f"{SELECTION}; a little above {', '.join(rest)}, the profile is the only one" if len(rest) <= 8 else SELECTION,)
+
+
+def _order_note() -> str:
+    return f"unique-price is an upper bound: with more than {ORDERED_SHARERS} sharers one order of persuading them is tried"
+
+
+def _searched(market: Market, options: Options, deadline: Deadline, found: Found, method: str) -> Answer:
+    gaussian = PlatformPayoff(float_matrix(market), floats(market.charged))
+    leak, without = market.leaks.at(found.shares, exact=market.is_exact)
+    charged = market.charged if market.is_exact else floats(market.charged)
+    price = np.where(found.shares, (leak - without) * charged, charged * 0)
+    mechanism = SharingProfile(found.shares, price)
+    value = quantities(market, mechanism)
+    lower = value["platform-payoff"] - gaussian.rounding
+    certificate = Optimality.of(min(lower, found.upper), found.upper, rounding=2 * gaussian.rounding)
+    first = maximise(Surplus(Gaussian(float_matrix(market), floats(market.value))), _starts(market), options, deadline)
+    value |= {
+        "first-best": first.value,
+        "first-best-bound": first.upper,
+        "first-best-share": float(first.shares.mean()),
+        "loss": first.value - value["surplus"],
+    }
+    notes = []
+    if first.status is not Status.OPTIMAL:
+        notes.append(f"first-best is not proved: it is at most {first.upper:.9g}")
+    if found.status is Status.OPTIMAL and market.n > LISTED_USERS:
+        notes.append(f"{SELECTION}; remedies other than exact taxes are computed for up to {LISTED_USERS} users")
+    if market.is_listed:
+        value |= extra_quantities(market)
+    return Answer(
+        status=options.final_status(found.status, certificate.gap),
+        mechanism=mechanism,
+        quantities=value,
+        certificate=certificate,
+        notes=(*market.notes, *notes),
+        run=SolverReport(seconds=deadline.elapsed, method=f"{method}, {found.boxes:,} boxes"),
+    )
+
+
+def _user_game(market: Market, prices: NumberArray, deadline: Deadline) -> Answer:
+    """All equilibria at given prices; the greatest is the answer, the least and their number are quantities."""
+    profiles = market.profiles
+    price = profiles_price(market, prices)
+    found = user_equilibria(profiles, price, tie(market))
+    if not found:
+        raise ModelError(
+            "leave no profile in equilibrium; leaks whose own-action differences rise allow that", field="params.prices"
+        )
+    least, greatest = extremes(profiles, found)
+    chosen = greatest if greatest is not None else found[-1].profile
+    margin = next(one.margin for one in found if one.profile == chosen)
+    mechanism = SharingProfile(profiles.shares[chosen], price)
+    value = {
+        **quantities(market, mechanism),
+        "equilibria": float(len(found)),
+        "margin": float(margin),
+        **({"least-surplus": float(profiles.surplus[least])} if least is not None else {}),
+        "first-best": float(profiles.surplus.max()),
+        "loss": float(profiles.surplus.max() - profiles.surplus[chosen]),
+    }
+    how = "the greatest" if greatest is not None else "the last found"
+    return Answer(
+        status=Status.EQUILIBRIUM,
+        mechanism=mechanism,
+        quantities=value,
+        certificate=Equilibrium(deviation_gain=TABLE_ROUNDING * float(market.unit), unit=float(market.unit)),
+        notes=(*market.notes, f"{len(found)} user equilibria at these prices, of which {how} is shown"),
+        run=SolverReport(seconds=deadline.elapsed, method=f"enumeration of {2**market.n:,} profiles"),
+    )
+
+
+def _starts(market: Market) -> BoolArray:
+    return np.stack([market.low, np.ones(market.n, dtype=bool), np.zeros(market.n, dtype=bool)])

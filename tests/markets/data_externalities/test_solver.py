@@ -1,0 +1,134 @@
+"""Whole answers: two users by hand, invariants, the audit's own computation, and how answers are said."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.data_users import covariance, market, random_market, squared
+from support.proofs import proof
+
+from optmarket.certificates import Equilibrium
+from optmarket.models.data_externalities import SharingProfile, audit, solve, tables
+from optmarket.models.data_externalities.closed_forms import theory
+from optmarket.options import Options, Status
+from optmarket.solution import decide
+
+TOTALS = ("platform-payoff", "surplus", "first-best", "total-price", "uncompensated-leak", "unique-price")
+
+
+def test_two_users_by_hand() -> None:
+    answer = solve(market([[1, "4/5"], ["4/5", 1]], "11/10"), Options())
+    assert answer.exact == Fraction(3071, 5250)
+    assert answer.mechanism.price.tolist() == [Fraction(3179, 10500)] * 2  # type: ignore[attr-defined]
+    found = answer.quantities
+    assert found["surplus"] == pytest.approx(-5 / 42) and found["first-best"] == 0
+    assert found["unique-price"] == pytest.approx(4477 / 5250)
+    assert "selected" in answer.notes[0]
+
+
+@pytest.mark.parametrize(("square", "shared"), [("1/2", Fraction(16, 9)), ("4/5", Fraction(25, 9))])
+def test_both_of_two_users_share_up_to_the_threshold(square: str, shared: Fraction) -> None:
+    for value, share in ((shared - Fraction(1, 1000), 1.0), (shared + Fraction(1, 1000), 0.0)):
+        assert solve(market(squared(square), str(value)), Options()).quantities["share-sharing"] == share
+
+
+def test_both_users_cost_less_than_one_above_the_threshold() -> None:
+    root = (7 - 17**0.5) / 4
+    for square, cheaper in ((root + 1e-4, True), (root - 1e-4, False)):
+        profiles = market(squared(str(square)), 1).profiles
+        assert (float(profiles.price[3].sum()) < float(profiles.price[1].sum())) is cheaper
+
+
+@given(seed=st.integers(0, 400), kind=st.sampled_from(["random", "singular", "scaled"]))
+def test_closed_forms_bounds_and_the_identity_hold(seed: int, kind: str) -> None:
+    users = random_market(2 + seed % 3, seed, kind)
+    answer = solve(users, Options())
+    found = answer.quantities
+    assert [decide(claim, answer, "platform-payoff").met for claim in theory(users)] == [True] * len(theory(users))
+    leak = found["uncompensated-leak"]
+    assert found["platform-payoff"] - found["surplus"] == pytest.approx(leak, abs=1e-9 * float(users.unit))
+    assert found["surplus"] + found["loss"] == pytest.approx(found["first-best"])
+    if found["shut-down-test"] > 0:
+        assert found["surplus"] < 0
+    if found.get("shut-down-test-primitives", -1.0) > 1e-12 * float(users.unit):
+        assert found["shut-down-test"] > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_order_of_users_does_not_matter_and_payoffs_scale(seed: int) -> None:
+    matrix, value = covariance(5, seed), np.random.default_rng(seed).uniform(0, 2.5, 5)
+    order = np.random.default_rng(seed).permutation(5)
+    first, other = (solve(market(m, v), Options()) for m, v in ((matrix, value), (matrix[np.ix_(order, order)], value[order])))
+    for name in TOTALS:
+        assert first.quantities[name] == pytest.approx(other.quantities[name], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_user_of_whom_nothing_is_known_changes_nothing(seed: int) -> None:
+    matrix, value = covariance(4, seed), np.random.default_rng(seed).uniform(0, 2.5, 4)
+    more = np.zeros((5, 5))
+    more[:4, :4] = matrix
+    first, other = (solve(market(m, v), Options()) for m, v in ((matrix, value), (more, np.append(value, 2.0))))
+    for name in TOTALS:
+        assert first.quantities[name] == pytest.approx(other.quantities[name], abs=1e-9)
+
+
+@given(
+    seed=st.integers(0, 400), kind=st.sampled_from(["random", "scaled"]), mediation=st.sampled_from(["none", "lemma", "literal"])
+)
+def test_the_audit_finds_nothing_in_an_answer_and_what_is_wrong_in_others(seed: int, kind: str, mediation: str) -> None:
+    users = random_market(4, seed, kind, mediation=mediation)
+    mechanism = solve(users, Options()).mechanism
+    assert isinstance(mechanism, SharingProfile)
+    read = SharingProfile.read(users, mechanism.to_json())
+    found = audit(users, read)
+    assert found.good
+    if not mechanism.shares.any():
+        return
+    i = int(np.flatnonzero(mechanism.shares)[0])
+    cheap = read.price.copy()
+    cheap[i] = cheap[i] * Fraction(1, 2)
+    paid_less = audit(users, SharingProfile(read.shares, cheap))
+    assert paid_less.violations["deviation"] == pytest.approx(float(read.price[i]) / 2, rel=1e-6, abs=1e-9 * float(users.unit))
+    assert paid_less.quantities["total-price"] == pytest.approx(found.quantities["total-price"] - float(read.price[i]) / 2)
+
+
+def test_given_prices_are_answered_by_an_equilibrium() -> None:
+    users = market([[1, "4/5"], ["4/5", 1]], 1, prices=["2/5", "2/5"])
+    answer = solve(users, Options())
+    assert answer.status is Status.EQUILIBRIUM and isinstance(answer.certificate, Equilibrium)
+    assert (answer.quantities["equilibria"], answer.quantities["margin"]) == (2.0, pytest.approx(0.4 - 0.2752380952))
+    assert answer.quantities["least-surplus"] == 0
+    shown = tables(users, answer.mechanism)["user equilibria"]  # type: ignore[arg-type]
+    assert shown["sharers"].tolist() == ["nobody", "1, 2"]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_mixture_of_correlations_is_efficient_only_if_high_values_are_uncorrelated_with_all(seed: int) -> None:
+    """Two users of low and one of high value; the high one's correlation has a positive chance, and its value is large."""
+    first = covariance(3, seed)
+    parts: Any = [
+        {"weight": "1/2", "covariance": first.tolist()},
+        {"weight": "1/2", "covariance": np.diag(np.diagonal(first)).tolist()},
+    ]
+    from optmarket.models.data_externalities import Market, Params
+
+    given: Any = {"mixture": parts, "privacy_value": ["1/2", "1/4", 10_000]}
+    answer = solve(Market.of(Params.model_validate(given)), Options())
+    assert answer.quantities["surplus"] < 0 < answer.quantities["loss"]
+
+
+def test_an_enumeration_is_refused_where_there_are_too_many_users() -> None:
+    from optmarket.errors import ModelError
+    from optmarket.models.data_externalities import Market, Params
+
+    users = Market.of(Params.model_validate({"generator": {"name": "factor", "n": 19}, "privacy_value": 1}))
+    with pytest.raises(ModelError, match="takes at most 18 users"):
+        solve(users, Options(method="enumeration"))
+    answer = solve(users, Options())
+    assert answer.quantities["share-sharing"] == 1 and proof(answer).gap <= 1e-6
