@@ -10,7 +10,8 @@ import numpy as np
 from optmarket.certificates import Claim
 from optmarket.models.data_externalities.leaks import GaussianLeaks
 from optmarket.models.data_externalities.market import Market
-from optmarket.rationals import around
+from optmarket.rationals import around, floats
+from optmarket.tolerances import SUM_ROUNDING
 
 LONGEST = 40  # characters of a fraction that is written as one
 
@@ -31,12 +32,12 @@ def theory(market: Market) -> list[Claim]:
     plain = isinstance(market.leaks, GaussianLeaks) and market.leaks.mediation == "none" and len(market.leaks.parts) == 1
     if plain and market.n == 2 and market.is_exact:
         found.append(Claim("platform-payoff", _text(max(_two_users(market))), source="two users: the best of four profiles"))
-    if not market.is_exact:
-        return found
     everyone = np.ones(market.n, dtype=bool)
-    all_leak, _ = market.leaks.at(everyone, exact=True)
-    low_leak, low_without = market.leaks.at(market.low, exact=True)
-    value = market.value
+    all_leak, _ = market.leaks.at(everyone, exact=market.is_exact)
+    low_leak, low_without = market.leaks.at(market.low, exact=market.is_exact)
+    value = market.value if market.is_exact else floats(market.value)
+    # what rounding may have added to floats is taken off, so that the bounds hold
+    off = 0 if market.is_exact else SUM_ROUNDING * float(market.unit)
     if market.low.all():
         found.append(
             Claim("surplus", _text(((1 - value) * all_leak).sum()), source="no value is above 1, so that all share: efficient")
@@ -47,14 +48,14 @@ def theory(market: Market) -> list[Claim]:
         found.append(
             Claim(
                 "surplus",
-                _text(most, up=True),
+                _text(most + off, up=True),
                 "upper",
                 "proved",
                 "low values leak at most what all reveal, high ones at least what low ones do",
             )
         )
     payoff = low_leak.sum() - (value * (low_leak - low_without))[market.low].sum()
-    found.append(Claim("platform-payoff", _text(payoff), "lower", "proved", "users of value at most 1 share"))
+    found.append(Claim("platform-payoff", _text(payoff - off), "lower", "proved", "users of value at most 1 share"))
     return found
 
 

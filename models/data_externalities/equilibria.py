@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from optmarket.arrays import BoolArray, NumberArray
+from optmarket.arrays import BoolArray, FloatArray, NumberArray
 from optmarket.models.data_externalities.market import Profiles
+from optmarket.models.data_externalities.objectives import Gaussian
 
 # Sharers up to which every order of persuading them is gone through.
 ORDERED_SHARERS = 12
@@ -70,6 +71,41 @@ def extremes(profiles: Profiles, found: list[UserEquilibrium]) -> tuple[int | No
     least = [k for k in rows if all(k & other == k for other in rows)]
     greatest = [k for k in rows if all(k & other == other for other in rows)]
     return (least[0] if least else None), (greatest[0] if greatest else None)
+
+
+def cost_of_sharing_at(gaussian: Gaussian, shares: BoolArray) -> FloatArray:
+    """What sharing costs each user, given what the others do in a profile, in payoff units, shape (n,)."""
+    error, spare = (one[0] for one in gaussian.error(shares[None]))
+    return np.asarray(gaussian.value * error**2 / np.where(shares, spare, 1 + error))
+
+
+def best_replies(gaussian: Gaussian, price: FloatArray, start: BoolArray, tie: float) -> BoolArray:
+    """The equilibrium that best replies reach from a profile: the least from nobody sharing, the greatest from everybody.
+
+    Sharing costs a user less the more others share, so that from either end replies go one way only.
+
+    Parameters
+    ----------
+    gaussian : Gaussian
+    price : array, shape (n,)
+    start : bool array, shape (n,)
+    tie : float
+        Users who gain less by a change of mind keep to what they do.
+
+    Examples
+    --------
+    >>> from optmarket.models.data_externalities.objectives import Gaussian
+    >>> two = Gaussian(np.array([[1, 0.8], [0.8, 1]]), np.ones(2))
+    >>> [best_replies(two, np.array([0.4, 0.4]), np.full(2, start), 0.0).tolist() for start in (False, True)]
+    [[False, False], [True, True]]
+    """
+    shares = start
+    while True:
+        gain = price - cost_of_sharing_at(gaussian, shares)
+        reply = np.where(shares, gain >= -tie, gain > tie)
+        if (reply == shares).all():
+            return shares
+        shares = reply
 
 
 def unique_prices(profiles: Profiles, profile: int) -> tuple[NumberArray, bool]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from optmarket.arrays import BoolArray, NumberArray
+from optmarket.arrays import BoolArray, FloatArray, NumberArray
 from optmarket.rationals import floats, matrix_product
 
 # Entries of the matrices that the table of all profiles works on at once.
@@ -85,7 +85,13 @@ class GaussianLeaks:
         zero = np.zeros(len(covariance), dtype=covariance.dtype) * covariance[0, 0]
         if self.mediation == "literal":
             leak = zero.copy()
-            leak[who] = np.diagonal(inverse(transformed(covariance)[np.ix_(who, who)]))
+            if covariance.dtype == object:
+                leak[who] = np.diagonal(inverse(transformed(covariance)[np.ix_(who, who)]))
+            else:
+                rest = precision_of_transformed(covariance)
+                for user in np.flatnonzero(~np.asarray(shares)):
+                    rest = _updated(rest[None], int(user), 0)[0]
+                leak[who] = np.diagonal(rest)[who]
             return leak, zero
         across = covariance[:, who]
         precision = inverse(covariance[np.ix_(who, who)] + _identity(len(who), covariance))
@@ -122,8 +128,11 @@ class GaussianLeaks:
 
     def _table_of_part(self, covariance: NumberArray) -> NumberArray:
         if self.mediation == "literal":
-            return _inverse_diagonals(transformed(covariance))
-        leak = np.diagonal(covariance) - _errors(covariance)
+            if covariance.dtype == object:
+                return _inverse_diagonals(transformed(covariance))
+            rest = _diagonals(precision_of_transformed(covariance), 0, eliminate=True)
+            return np.where(shares_of(self.n), rest, 0.0)
+        leak = np.diagonal(covariance) - _diagonals(covariance, 1, eliminate=False)
         return np.where(shares_of(self.n), leak, leak[0] * 0) if self.mediation == "lemma" else np.asarray(leak)
 
 
@@ -183,39 +192,64 @@ def without_self(table: NumberArray) -> NumberArray:
 
 
 def transformed(covariance: NumberArray) -> NumberArray:
-    """The covariance of the signals ``Sigma^-1 S`` that a mediator sends: ``Sigma^-1 + Sigma^-2``, shape (n, n)."""
+    """The covariance of the signals ``Sigma^-1 S`` that a mediator sends, ``Sigma^-1 + Sigma^-2``, shape (n, n)."""
     precision = inverse(covariance)
     return np.asarray(precision + matrix_product(precision, precision))
 
 
-def _errors(covariance: NumberArray) -> NumberArray:
-    """The diagonal of M for all profiles, shape (2**n, n): one rank-one update for each user and profile."""
-    n = len(covariance)
-    entries = 2**n * n * n
-    leading = max(0, math.ceil(math.log2(max(1, entries / BLOCK_ENTRIES))))  # users whose profiles are gone through one by one
+def precision_of_transformed(covariance: FloatArray) -> FloatArray:
+    """The inverse of that, ``Sigma (I + Sigma)^-1 Sigma``, which takes no inverse of Sigma; shape (n, n).
+
+    The leak about a sharer is the diagonal of its Schur complement in which the others are eliminated.
+    """
+    return np.asarray(covariance @ np.linalg.solve(covariance + np.eye(len(covariance)), covariance))
+
+
+def _diagonals(matrix: NumberArray, noise: int, *, eliminate: bool) -> NumberArray:
+    """The diagonals for all profiles, shape (2**n, n), of a matrix that one rank-one update a user changes.
+
+    The profiles of the last users are gone through one by one, so that the matrices at hand fit into the processor's cache.
+
+    Parameters
+    ----------
+    matrix : array, shape (n, n)
+    noise : int
+        Of `_updated`.
+    eliminate : bool
+        Whether the update is that of a user who does not share, instead of one who does.
+    """
+    n = len(matrix)
+    leading = min(n - 1, max(0, math.ceil(math.log2(2**n * n * n / BLOCK_ENTRIES))))
     first = n - leading
-    result = np.empty((2**n, n), dtype=covariance.dtype)
-    starts = covariance[None]
+    result = np.empty((2**n, n), dtype=matrix.dtype)
+
+    def both(found: NumberArray, updated: NumberArray) -> NumberArray:
+        return np.concatenate([updated, found] if eliminate else [found, updated])
+
+    starts = matrix[None]
     for user in range(first, n):
-        starts = _with_user(starts, user)
+        starts = both(starts, _updated(starts, user, noise))
     for block, start in enumerate(starts):
-        errors = start[None]
+        found = start[None]
         for user in range(first - 1):
-            errors = _with_user(errors, user)
-        diagonal = np.diagonal(errors, axis1=1, axis2=2)
-        if first:
-            column = errors[:, :, first - 1]
-            shared = diagonal - column * column / (1 + column[:, first - 1])[:, None]
-            diagonal = np.concatenate([diagonal, shared])
-        result[block * 2**first : (block + 1) * 2**first] = diagonal
+            found = both(found, _updated(found, user, noise))
+        diagonal = np.diagonal(found, axis1=1, axis2=2)
+        column = found[:, :, first - 1]
+        last = diagonal - column * column / _pivot(column[:, first - 1], noise)[:, None]
+        result[block * 2**first : (block + 1) * 2**first] = both(diagonal, last)
     return result
 
 
-def _with_user(errors: NumberArray, user: int) -> NumberArray:
-    """Errors without and with one more user's data, those without first."""
-    column = errors[:, :, user]
-    scaled = column / (1 + column[:, user])[:, None]
-    return np.concatenate([errors, errors - scaled[:, :, None] * column[:, None, :]])
+def _updated(matrices: NumberArray, user: int, noise: int) -> NumberArray:
+    """``M - M e_j e_j' M / (noise + M_jj)``: with noise 1 the errors with user j's signal; with 0 what is left without user j."""
+    column = matrices[:, :, user]
+    scaled = column / _pivot(column[:, user], noise)[:, None]
+    return np.asarray(matrices - scaled[:, :, None] * column[:, None, :])
+
+
+def _pivot(diagonal: NumberArray, noise: int) -> NumberArray:
+    """What an update divides by; 1 for a user of whom nothing is left, whose column is 0."""
+    return np.asarray(np.where(diagonal > 0, diagonal + noise, 1))
 
 
 def _inverse_diagonals(matrix: NumberArray) -> NumberArray:

@@ -17,8 +17,9 @@ from optmarket.models.data_externalities.params import LARGEST_TABLE, Params, Pl
 from optmarket.models.data_externalities.virtual import virtual_value
 from optmarket.rationals import floats
 
-# Users up to which everything is computed in exact rational arithmetic, and up to which all profiles are listed.
-EXACT_USERS = 7
+# Users up to which everything is computed in exact rational arithmetic: in any case, and if that is asked for, some seconds.
+EXACT_USERS, MOST_EXACT_USERS = 7, 12
+# Users up to which all profiles are gone through.
 LISTED_USERS = 18
 
 
@@ -91,7 +92,8 @@ class Market:
         What joining one of two platforms is worth.
     distributions : tuple of PiecewiseLinear, optional
         What the platform knows of the values.
-    notes : tuple of str
+    exact_users : int
+        Users up to which computations are exact.
     """
 
     names: tuple[str, ...]
@@ -101,7 +103,7 @@ class Market:
     prices: NumberArray | None = None
     platforms: Platforms | None = None
     distributions: tuple[PiecewiseLinear, ...] | None = None
-    notes: tuple[str, ...] = ()
+    exact_users: int = EXACT_USERS
 
     @classmethod
     def of(cls, params: Params) -> Market:
@@ -141,7 +143,6 @@ class Market:
         )
         for asked, what, most in (
             (params.leaks, "leaks", LARGEST_TABLE),
-            (params.prices, "prices", LISTED_USERS),
             (params.platforms, "platforms", 10),
             (params.mixture, "mixture", LISTED_USERS),
             (params.valuation, "valuation", 12),
@@ -168,7 +169,7 @@ class Market:
     @property
     def is_exact(self) -> bool:
         """Whether there are so few users that all profiles are computed in exact rational arithmetic."""
-        return self.n <= EXACT_USERS
+        return self.n <= self.exact_users
 
     @cached_property
     def profiles(self) -> Profiles:

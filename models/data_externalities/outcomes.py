@@ -196,14 +196,19 @@ def _leaks_by_regression(market: Market, shares: BoolArray, only: int | None = N
     for weight, part in leaks.parts:
         covariance = floats(part)
         signals = covariance + np.eye(market.n)
-        with_types = covariance
         if leaks.mediation == "literal":
-            # signals Sigma^-1 S: their covariance with types is the identity
-            root = np.linalg.inv(covariance)
-            signals, with_types = root @ signals @ root.T, np.eye(market.n)
-        across = with_types[np.ix_(shares, users)]
-        explained = (across * np.linalg.solve(signals[np.ix_(shares, shares)], across)).sum(axis=0)
-        if leaks.mediation == "lemma":
+            # All signals Sigma^-1 S together say what S does. Without those of the users who do not share, what is explained is
+            # the Schur complement in which these are eliminated.
+            everything = covariance @ np.linalg.solve(signals, covariance)
+            scale = 1 / np.sqrt(np.diagonal(everything))
+            across = scale[~shares, None] * everything[np.ix_(~shares, users)]
+            pivots = scale[~shares, None] * everything[np.ix_(~shares, ~shares)] * scale[~shares]
+            explained = np.diagonal(everything)[users] - (across * np.linalg.solve(pivots, across)).sum(axis=0)
+        else:
+            scale = 1 / np.sqrt(np.diagonal(signals)[shares])  # signals of variance 1 are solved for more accurately
+            across = scale[:, None] * covariance[np.ix_(shares, users)]
+            explained = (across * np.linalg.solve(scale[:, None] * signals[np.ix_(shares, shares)] * scale, across)).sum(axis=0)
+        if leaks.mediation != "none":
             explained = np.where(shares[users], explained, 0.0)
         total += float(weight) * explained
     return total

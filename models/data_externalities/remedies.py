@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 
 from optmarket.arrays import BoolArray, NumberArray
-from optmarket.errors import ModelError
 from optmarket.modeling.concave import concave_majorant
 from optmarket.models.data_externalities.leaks import GaussianLeaks, inverse
 from optmarket.models.data_externalities.market import Market, Profiles
@@ -36,7 +36,8 @@ class Remedy:
     tax: Any = None
 
 
-def remedies(market: Market, tie: Any) -> list[Remedy]:
+@lru_cache(maxsize=1)  # quantities, table and figure show the same
+def remedies(market: Market, tie: Any) -> tuple[Remedy, ...]:
     """All remedies of a market whose profiles can be listed.
 
     Parameters
@@ -47,7 +48,7 @@ def remedies(market: Market, tie: Any) -> list[Remedy]:
 
     Returns
     -------
-    list of Remedy
+    tuple of Remedy
         ``no remedy``, ``shut down``, ``exact tax`` (the first best), ``marginal tax``, ``uniform tax`` and, where users share
         their own data, ``de-correlation, lemma`` and ``de-correlation, literal``.
 
@@ -77,11 +78,10 @@ def remedies(market: Market, tie: Any) -> list[Remedy]:
     ]
     if isinstance(market.leaks, GaussianLeaks) and market.leaks.mediation == "none":
         for mode in ("lemma", "literal"):
-            if (mediated := _mediated(market, mode)) is not None:
-                other = mediated.profiles
+            if (other := _mediated(market, mode)) is not None:
                 k = other.best(other.platform, tie)
                 found.append(Remedy(f"de-correlation, {mode}", other.shares[k], other.surplus[k]))
-    return found
+    return tuple(found)
 
 
 def taxed_in_full(profiles: Profiles) -> NumberArray:
@@ -135,14 +135,17 @@ def _number(count: int, like: Any) -> Any:
     return Fraction(count) if isinstance(like, Fraction) else float(count)
 
 
-def _mediated(market: Market, mode: Any) -> Market | None:
-    """The same market with a mediator; nothing where a covariance has no inverse."""
-    leaks = market.leaks
+def _mediated(market: Market, mode: Literal["lemma", "literal"]) -> Profiles | None:
+    """What profiles bring with a mediator; nothing where a covariance has no inverse."""
+    leaks, profiles = market.leaks, market.profiles
     assert isinstance(leaks, GaussianLeaks)
-    try:
-        if mode == "literal":
+    if mode == "lemma":
+        leak = np.where(profiles.shares, profiles.leak, profiles.leak[0] * 0)
+    else:
+        try:
             for _, covariance in leaks.parts:
                 inverse(covariance)
-    except (ZeroDivisionError, ModelError):
-        return None
-    return replace(market, leaks=replace(leaks, mediation=mode))
+        except ZeroDivisionError:
+            return None
+        leak = replace(leaks, mediation=mode).table(exact=market.is_exact)
+    return Profiles(leak, leak * 0, profiles.value, profiles.charged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,8 +11,15 @@ from optmarket.arrays import BoolArray, NumberArray
 from optmarket.certificates import Equilibrium, Optimality
 from optmarket.errors import ModelError
 from optmarket.models.data_externalities.branch_and_bound import Found, maximise
-from optmarket.models.data_externalities.equilibria import ORDERED_SHARERS, extremes, unique_prices, user_equilibria
-from optmarket.models.data_externalities.market import LISTED_USERS, Market, float_matrix
+from optmarket.models.data_externalities.equilibria import (
+    ORDERED_SHARERS,
+    best_replies,
+    cost_of_sharing_at,
+    extremes,
+    unique_prices,
+    user_equilibria,
+)
+from optmarket.models.data_externalities.market import LISTED_USERS, MOST_EXACT_USERS, Market, float_matrix
 from optmarket.models.data_externalities.mechanism import SharingProfile
 from optmarket.models.data_externalities.milp import platform_by_milp
 from optmarket.models.data_externalities.objectives import Gaussian, PlatformObjective, PlatformPayoff, Surplus
@@ -55,7 +63,13 @@ def solve(market: Market, options: Options) -> Answer:
     Fraction(3071, 5250)
     """
     deadline = options.deadline()
+    if options.exact:
+        if market.n > MOST_EXACT_USERS or options.method in {"branch-and-bound", "milp"}:
+            raise ModelError(f"goes through all profiles in exact arithmetic, of at most {MOST_EXACT_USERS} users", field="exact")
+        market = replace(market, exact_users=MOST_EXACT_USERS)
     if market.prices is not None:
+        if not market.is_listed:
+            return _large_user_game(market, market.prices, deadline)
         return _user_game(market, market.prices, deadline)
     if options.method == "enumeration" and not market.is_listed:
         raise ModelError(f"takes at most {LISTED_USERS} users; branch-and-bound takes more", field="method")
@@ -101,7 +115,7 @@ def _enumerated(market: Market, options: Options, deadline: Deadline) -> Answer:
         quantities=found,
         certificate=certificate,
         exact=exact,
-        notes=(*market.notes, *notes),
+        notes=notes,
         run=SolverReport(seconds=deadline.elapsed, method=f"enumeration of {2**market.n:,} profiles"),
     )
 
@@ -128,7 +142,8 @@ def _searched(market: Market, options: Options, deadline: Deadline, found: Found
     value = quantities(market, mechanism)
     lower = value["platform-payoff"] - gaussian.rounding
     certificate = Optimality.of(min(lower, found.upper), found.upper, rounding=2 * gaussian.rounding)
-    first = maximise(Surplus(Gaussian(float_matrix(market), floats(market.value))), _starts(market), options, deadline)
+    after = Deadline(0.0) if found.status is Status.INTERRUPTED else deadline  # Ctrl-C ends both searches
+    first = maximise(Surplus(Gaussian(float_matrix(market), floats(market.value))), _starts(market), options, after)
     value |= {
         "first-best": first.value,
         "first-best-bound": first.upper,
@@ -147,7 +162,7 @@ def _searched(market: Market, options: Options, deadline: Deadline, found: Found
         mechanism=mechanism,
         quantities=value,
         certificate=certificate,
-        notes=(*market.notes, *notes),
+        notes=tuple(notes),
         run=SolverReport(seconds=deadline.elapsed, method=f"{method}, {found.boxes:,} boxes"),
     )
 
@@ -179,8 +194,30 @@ def _user_game(market: Market, prices: NumberArray, deadline: Deadline) -> Answe
         mechanism=mechanism,
         quantities=value,
         certificate=Equilibrium(deviation_gain=TABLE_ROUNDING * float(market.unit), unit=float(market.unit)),
-        notes=(*market.notes, f"{len(found)} user equilibria at these prices, of which {how} is shown"),
+        notes=(f"{len(found)} user equilibria at these prices, of which {how} is shown",),
         run=SolverReport(seconds=deadline.elapsed, method=f"enumeration of {2**market.n:,} profiles"),
+    )
+
+
+def _large_user_game(market: Market, prices: NumberArray, deadline: Deadline) -> Answer:
+    """The least and the greatest equilibrium at given prices, by best replies from nobody and from everybody sharing."""
+    gaussian = Gaussian(float_matrix(market), floats(market.value))
+    price = floats(prices)
+    least, greatest = (best_replies(gaussian, price, np.full(market.n, start), tie(market)) for start in (False, True))
+    mechanism = SharingProfile(greatest, price)
+    value = {
+        **quantities(market, mechanism),
+        "margin": float(np.abs(price - cost_of_sharing_at(gaussian, greatest)).min()),
+        "least-surplus": quantities(market, SharingProfile(least, price))["surplus"],
+    }
+    only = "the only one" if (least == greatest).all() else "the greatest; the least has the surplus shown"
+    return Answer(
+        status=Status.EQUILIBRIUM,
+        mechanism=mechanism,
+        quantities=value,
+        certificate=Equilibrium(deviation_gain=gaussian.rounding, unit=float(market.unit)),
+        notes=(f"the user equilibrium shown is {only}",),
+        run=SolverReport(seconds=deadline.elapsed, method="monotone best replies"),
     )
 
 

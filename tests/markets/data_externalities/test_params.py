@@ -38,7 +38,14 @@ TWO = "covariance = [[1, 0.5], [0.5, 1]]\n"
         ("correlation = [[2, 0], [0, 1]]\nprivacy_value = 1", "params.correlation: must have ones on its diagonal"),
         ('generator = { name = "factor", n = 0 }\nprivacy_value = 1', "params.generator"),
         ('generator = { name = "other", n = 3 }\nprivacy_value = 1', "params.generator.name"),
-        ('generator = { name = "factor", n = 19 }\nprivacy_value = 1\nprices = [' + "1," * 19 + "]", "takes at most 18 users"),
+        (
+            'generator = { name = "factor", n = 11 }\nprivacy_value = 1\nplatforms = { joining_value = 1 }',
+            "takes at most 10 users",
+        ),
+        (
+            'generator = { name = "factor", n = 19 }\nprivacy_value = 1\nmediation = "lemma"',
+            "takes at most 18 users; there are 19",
+        ),
         (TWO + "privacy_value = 1\nplatforms = { joining_value = [1, 2, 3] }", "params.platforms: has 3 numbers"),
         (TWO + "privacy_value = 1\nplatforms = {}", "needs either joining_value or joining_value_by_user"),
         (TWO + 'privacy_value = 1\nvaluation = { dist = "norm" }', "params.valuation: must have a piecewise linear cdf"),

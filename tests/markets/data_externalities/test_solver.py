@@ -123,6 +123,33 @@ def test_a_mixture_of_correlations_is_efficient_only_if_high_values_are_uncorrel
     assert answer.quantities["surplus"] < 0 < answer.quantities["loss"]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_best_replies_of_many_users_reach_both_ends_of_the_equilibria(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optmarket.models.data_externalities import market as sizes
+
+    matrix, value = covariance(6, seed), np.random.default_rng(seed).uniform(0, 2.5, 6)
+    price = (np.random.default_rng(seed + 1).uniform(0, 0.5, 6) * np.diagonal(matrix)).tolist()
+    listed = solve(market(matrix, value, prices=price), Options())
+    monkeypatch.setattr(sizes, "LISTED_USERS", 5)
+    found = solve(market(matrix, value, prices=price), Options())
+    assert found.run.method == "monotone best replies"
+    for name in ("platform-payoff", "surplus", "least-surplus", "margin"):
+        assert found.quantities[name] == pytest.approx(listed.quantities[name], abs=1e-9)
+
+
+def test_exact_arithmetic_on_request_and_where_it_is_refused() -> None:
+    from optmarket.errors import ModelError
+    from optmarket.models.data_externalities import Market, Params
+
+    given = {"generator": {"name": "toeplitz", "n": 8}, "privacy_value": "3/4"}
+    users = Market.of(Params.model_validate(given))
+    rounded, exact = solve(users, Options()), solve(users, Options(exact=True))
+    assert rounded.exact is None and exact.exact is not None
+    assert proof(rounded).lower <= exact.exact <= proof(rounded).upper
+    with pytest.raises(ModelError, match="at most 12 users"):
+        solve(users, Options(exact=True, method="branch-and-bound"))
+
+
 def test_an_enumeration_is_refused_where_there_are_too_many_users() -> None:
     from optmarket.errors import ModelError
     from optmarket.models.data_externalities import Market, Params
