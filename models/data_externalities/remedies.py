@@ -94,14 +94,12 @@ def marginal_damage(profiles: Profiles, target: int) -> NumberArray:
 
     ``t_i = sum over j != i of v_j [I_j(0; a*, a_i = 1) - I_j(0; a*, a_i = 0)]``.
     """
-    n = profiles.n
-    damage = np.stack(
-        [
-            (profiles.without[target | 1 << i] - profiles.without[target & ~(1 << i)]) * profiles.value * (np.arange(n) != i)
-            for i in range(n)
-        ]
-    )
-    return np.asarray(damage.sum(axis=1))
+    # a user's own choice does not change what others alone leak, so that the term of j = i is 0
+    damage = [
+        ((profiles.without[target | 1 << i] - profiles.without[target & ~(1 << i)]) * profiles.value).sum()
+        for i in range(profiles.n)
+    ]
+    return np.array(damage, dtype=profiles.leak.dtype)
 
 
 def uniform_tax(profiles: Profiles, tie: Any) -> Remedy:

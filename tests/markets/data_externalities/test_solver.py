@@ -15,6 +15,8 @@ from support.proofs import proof
 from optmarket.certificates import Equilibrium
 from optmarket.models.data_externalities import SharingProfile, audit, solve, tables
 from optmarket.models.data_externalities.closed_forms import theory
+from optmarket.models.data_externalities.equilibria import best_replies
+from optmarket.models.data_externalities.objectives import Gaussian
 from optmarket.options import Options, Status
 from optmarket.solution import decide
 
@@ -57,6 +59,19 @@ def test_closed_forms_bounds_and_the_identity_hold(seed: int, kind: str) -> None
         assert found["surplus"] < 0
     if found.get("shut-down-test-primitives", -1.0) > 1e-12 * float(users.unit):
         assert found["shut-down-test"] > 0
+
+
+def test_a_platform_that_is_indifferent_takes_the_profile_of_larger_surplus() -> None:
+    """At v = 4 / (2 - rho^2)^2 both users' sharing earns the platform exactly nothing, and costs them more than it gains."""
+    users = market([[1, "4/5"], ["4/5", 1]], "625/289")
+    assert users.profiles.platform[3] == 0 > users.profiles.surplus[3]
+    assert solve(users, Options()).quantities["share-sharing"] == 0
+
+
+def test_a_user_who_is_indifferent_keeps_to_what_others_do_in_the_greatest_equilibrium() -> None:
+    one = Gaussian(np.array([[1.0]]), np.ones(1))
+    ends = [best_replies(one, np.array([0.5]), np.array([start]), 0.0).tolist() for start in (False, True)]
+    assert ends == [[False], [True]]
 
 
 @pytest.mark.parametrize("seed", range(8))
