@@ -14,8 +14,9 @@ from optmarket.certificates import relative_gap
 from optmarket.options import Deadline, Options, Progress, Status
 from optmarket.tolerances import TARGET_GAP
 
-# Boxes that are bounded at once: enough for numpy to be busy, few enough for the best bound to lead.
-BATCH = 32
+# Boxes that are bounded at once: enough for numpy to be busy, few enough for the best bound to lead; and the operations that
+# bounding them takes at most, so that a time limit is noticed.
+BATCH, BATCH_OPERATIONS = 32, 3e7
 # Relative to the value: where no gap is asked for, the search ends at a tenth of what counts as proved.
 FINAL_GAP = TARGET_GAP / 10
 
@@ -58,6 +59,9 @@ class Objective(Protocol):
 
     def value(self, shares: BoolArray) -> FloatArray:
         """The objective at profiles of shape (P, n)."""
+
+    def flipped(self, shares: BoolArray) -> FloatArray:
+        """About what the objective is if one user changes from a profile of shape (n,), shape (n,)."""
 
     def bounded(self, boxes: Boxes, incumbent: float) -> Boxes:
         """Boxes with bounds and a user to branch on; `low` and `high` may come closer where the rest is below the incumbent."""
@@ -147,7 +151,7 @@ def maximise(
             if deadline.passed:
                 status = Status.TIME_LIMIT
                 break
-            taken = [heapq.heappop(heap) for _ in range(min(BATCH, len(heap)))]
+            taken = [heapq.heappop(heap) for _ in range(min(BATCH, 1 + int(BATCH_OPERATIONS / n**3), len(heap)))]
             taken = [one for one in taken if -one[0] > value and (one[2] != one[3]).any()]
             if not taken:
                 continue
@@ -169,16 +173,16 @@ def maximise(
 
 def improved(objective: Objective, starts: BoolArray) -> BoolArray:
     """The best profile that changes of one user's choice at a time reach from any of some profiles, shape (n,)."""
-    n = objective.n
+    at = np.arange(objective.n)
     found: tuple[float, BoolArray] | None = None
     for start in np.unique(starts, axis=0):
         profile, value = start, float(objective.value(start[None])[0])
         while True:
-            near = profile ^ np.eye(n, dtype=bool)
-            values = objective.value(near)
-            if not values.max() > value + objective.rounding:
+            near = profile ^ (at == objective.flipped(profile).argmax())
+            there = float(objective.value(near[None])[0])
+            if not there > value + objective.rounding:
                 break
-            profile, value = near[values.argmax()], float(values.max())
+            profile, value = near, there
         if found is None or value > found[0]:
             found = value, profile
     if found is None:

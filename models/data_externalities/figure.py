@@ -84,7 +84,7 @@ def _correlation(market: Market) -> FloatArray:
     """Absolute correlations of users; 0 where leaks are given as a table."""
     if not isinstance(market.leaks, GaussianLeaks):
         return np.zeros((market.n, market.n))
-    mean = np.asarray(sum(float(weight) * floats(part) for weight, part in market.leaks.parts))
+    mean = np.asarray(sum(weight * part for weight, part in market.leaks.float_parts))
     deviation = np.sqrt(np.maximum(np.diagonal(mean), 1e-300))
     return np.asarray(np.abs(mean / deviation[:, None] / deviation))
 

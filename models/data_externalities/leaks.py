@@ -51,6 +51,11 @@ class GaussianLeaks:
         """Each user's variance, the mean over matrices: no leak is larger. Shape (n,)."""
         return np.asarray(sum(weight * np.diagonal(part) for weight, part in self.parts))
 
+    @cached_property
+    def float_parts(self) -> tuple[tuple[float, FloatArray], ...]:
+        """`parts` in floats, each rounded once."""
+        return tuple((float(weight), floats(part)) for weight, part in self.parts)
+
     def at(self, shares: BoolArray, *, exact: bool) -> tuple[NumberArray, NumberArray]:
         """The leaks of one profile.
 
@@ -73,11 +78,10 @@ class GaussianLeaks:
         [Fraction(1, 4), Fraction(1, 2), Fraction(1, 2)]
         """
         leak = without = None
-        for weight, covariance in self.parts:
-            found = self._of_part(covariance if exact else floats(covariance), shares)
-            scale = weight if exact else float(weight)
-            leak = found[0] * scale if leak is None else leak + found[0] * scale
-            without = found[1] * scale if without is None else without + found[1] * scale
+        for weight, covariance in self.parts if exact else self.float_parts:
+            found = self._of_part(covariance, shares)
+            leak = found[0] * weight if leak is None else leak + found[0] * weight
+            without = found[1] * weight if without is None else without + found[1] * weight
         return np.asarray(leak), np.asarray(without)
 
     def _of_part(self, covariance: NumberArray, shares: BoolArray) -> tuple[NumberArray, NumberArray]:
@@ -120,9 +124,8 @@ class GaussianLeaks:
         [Fraction(1, 2), Fraction(8, 25)]
         """
         total: NumberArray | None = None
-        for weight, covariance in self.parts:
-            given = covariance if exact else floats(covariance)
-            found = self._table_of_part(given) * (weight if exact else float(weight))
+        for weight, covariance in self.parts if exact else self.float_parts:
+            found = self._table_of_part(covariance) * weight
             total = found if total is None else total + found
         return np.asarray(total)
 

@@ -200,7 +200,7 @@ def float_matrix(market: Market) -> FloatArray:
     """The covariance of a market with one known covariance and no mediation, in floats."""
     if not isinstance(market.leaks, GaussianLeaks) or len(market.leaks.parts) != 1 or market.leaks.mediation != "none":
         raise ModelError("branch and bound takes one known covariance and users' own signals", field="params")
-    return floats(market.leaks.parts[0][1])
+    return market.leaks.float_parts[0][1]
 
 
 def _entries(given: Fraction | tuple[Fraction, ...] | None, n: int) -> NumberArray:

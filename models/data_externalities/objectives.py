@@ -86,6 +86,16 @@ class Gaussian:
         errors, spare = self.errors(shares.astype(float))
         return np.diagonal(errors, axis1=1, axis2=2).copy(), spare
 
+    def errors_after_flips(self, shares: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """The diagonal of M in row j if user j changes from a profile, and for those who then share 1 less it; shape (n, n) each.
+
+        By rank-one updates, whose rounding is that of a difference.
+        """
+        errors, spare = (one[0] for one in self.errors(shares[None].astype(float)))
+        change = errors**2 * np.where(shares, 1 / spare, -1 / (1 + np.diagonal(errors)))
+        after = np.diagonal(errors) + change.T
+        return after, np.maximum(1 - after, np.finfo(float).eps)
+
 
 class PlatformPayoff(Gaussian):
     """The platform's payoff when it pays each sharer the least price that sustains sharing.
@@ -121,6 +131,13 @@ class PlatformObjective:
     def rounding(self) -> float:
         """By how much computed values and bounds may be off."""
         return self.payoff.rounding
+
+    def flipped(self, shares: BoolArray) -> FloatArray:
+        """About what the payoff is if one user changes, shape (n,)."""
+        payoff = self.payoff
+        error, spare = payoff.errors_after_flips(shares)
+        paid = payoff.value * _phi(error, spare, shares ^ np.eye(self.n, dtype=bool))
+        return np.asarray((payoff.variance - error - paid).sum(axis=1))
 
     @property
     def ceiling(self) -> float:
@@ -199,6 +216,11 @@ class Surplus:
     def rounding(self) -> float:
         """By how much computed values and bounds may be off."""
         return self.gaussian.rounding
+
+    def flipped(self, shares: BoolArray) -> FloatArray:
+        """About what the surplus is if one user changes, shape (n,)."""
+        gaussian = self.gaussian
+        return np.asarray(((1 - gaussian.value) * (gaussian.variance - gaussian.errors_after_flips(shares)[0])).sum(axis=1))
 
     @property
     def ceiling(self) -> float:

@@ -101,7 +101,7 @@ def shut_down_tests(market: Market) -> dict[str, float]:
     loss = ((value - 1) * by_low)[~low].sum()
     found = {"shut-down-test": float(loss - ((1 - value) * by_all)[low].sum())}
     if isinstance(market.leaks, GaussianLeaks) and len(market.leaks.parts) == 1 and market.leaks.mediation == "none":
-        covariance = floats(market.leaks.parts[0][1])
+        covariance = market.leaks.float_parts[0][1]
         worth = floats(market.value)
         norm = np.abs(covariance[np.ix_(low, low)]).sum(axis=0).max(initial=0.0)
         harmed = ((worth - 1) * (covariance[:, low] ** 2).sum(axis=1))[~low].sum() / (norm + 1)
@@ -193,8 +193,7 @@ def _leaks_by_regression(market: Market, shares: BoolArray, only: int | None = N
         row = int((1 << np.arange(market.n))[shares].sum())
         return np.asarray(floats(leaks.given[row])[users])
     total = np.zeros(len(users))
-    for weight, part in leaks.parts:
-        covariance = floats(part)
+    for weight, covariance in leaks.float_parts:
         signals = covariance + np.eye(market.n)
         if leaks.mediation == "literal":
             # All signals Sigma^-1 S together say what S does. Without those of the users who do not share, what is explained is
@@ -210,7 +209,7 @@ def _leaks_by_regression(market: Market, shares: BoolArray, only: int | None = N
             explained = (across * np.linalg.solve(scale[:, None] * signals[np.ix_(shares, shares)] * scale, across)).sum(axis=0)
         if leaks.mediation != "none":
             explained = np.where(shares[users], explained, 0.0)
-        total += float(weight) * explained
+        total += weight * explained
     return total
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationInfo, fi
 from optmarket.distributions.specification import Distribution
 from optmarket.errors import InstanceError
 from optmarket.files import referenced_in
-from optmarket.modeling.fields import names_differ, weights_to_one
+from optmarket.modeling.fields import names_differ, stakes_fit, weights_to_one
 from optmarket.models.data_externalities import user_data
 from optmarket.models.data_externalities.covariance import check_covariance, generated
 from optmarket.rationals import Exact, NonnegativeExact
@@ -127,10 +128,10 @@ class Params(BaseModel):
         "none", description="with data_csv: how the estimate is shrunk towards a multiple of the identity"
     )
     standardize: bool = Field(True, description="with data_csv: whether each user's data are divided by their standard deviation")
-    mixture: tuple[PossibleCovariance, ...] | None = Field(
+    mixture: Annotated[tuple[PossibleCovariance, ...], Field(min_length=1)] | None = Field(
         None, description="instead of covariance: several that have probabilities, for correlations that nobody knows"
     )
-    leaks: tuple[Leak, ...] | None = Field(
+    leaks: Annotated[tuple[Leak, ...], Field(min_length=1)] | None = Field(
         None,
         description="instead of covariance: any other measure of leaked information, for each set of users who share; one that "
         "rises with more sharers",
@@ -221,6 +222,10 @@ class Params(BaseModel):
             if isinstance(entries, tuple) and len(entries) != n:
                 raise InstanceError(f"has {len(entries)} entries; there are {n} users", field=f"params.{name}")
         names_differ(self.names or (), "params.names")
+        largest = max(self.privacy_value) if isinstance(self.privacy_value, tuple) else self.privacy_value or Fraction(0)
+        for _, covariance in self.covariances:
+            most = max(row[i] for i, row in enumerate(covariance))
+            stakes_fit([("the largest variance", most, "params"), ("the largest variance times value", most * largest, "params")])
         if self.correlation is not None:
             for i, row in enumerate(self.correlation):
                 if row[i] != 1:
@@ -250,12 +255,12 @@ class Params(BaseModel):
         if self.generator is not None:
             return self.generator.n
         if self.leaks is not None:
-            return len(self.leaks[0].leak) if self.leaks else 0
+            return len(self.leaks[0].leak)
         if self.mixture is not None:
-            return len(self.mixture[0].covariance) if self.mixture else 0
+            return len(self.mixture[0].covariance)
         return len(self.covariance or self.correlation or ())
 
-    @property
+    @cached_property
     def covariances(self) -> tuple[tuple[Fraction, Matrix], ...]:
         """Covariance matrices with their probabilities; none if leaks are given as a table."""
         if self.mixture is not None:

@@ -144,6 +144,15 @@ def test_forty_users_are_proved(kind: str) -> None:
     assert answer.status is Status.OPTIMAL and answer.certificate.gap <= 1e-6  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_one_user_s_change_brings_is_what_the_profile_does(which: int, seed: int) -> None:
+    objective = objectives(7, seed, KINDS[seed % 2])[which]
+    for shares in shares_of(7)[:: 17 + seed]:
+        near = shares ^ np.eye(7, dtype=bool)
+        np.testing.assert_allclose(objective.flipped(shares), objective.value(near), atol=1e3 * objective.rounding)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_exact_value_of_a_profile_is_what_the_search_computes(seed: int) -> None:
     market = random_market(6, seed)
