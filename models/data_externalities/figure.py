@@ -58,7 +58,7 @@ def _network(axes: Axes, market: Market, mechanism: SharingProfile) -> None:
     axes.scatter(
         place[:, 0],
         place[:, 1],
-        s=60 + 500 * leak / largest,
+        s=(60 + 500 * leak / largest) * min(1.0, NAMED_USERS / market.n),
         c=["0.25" if one else "white" for one in mechanism.shares],
         edgecolors="0",
         linewidths=0.8,
@@ -73,8 +73,9 @@ def _network(axes: Axes, market: Market, mechanism: SharingProfile) -> None:
         aligned = {-1.0: "right", 0.0: "center", 1.0: "left"}[float(side[0])]
         up = "bottom" if side[1] > 0 and side[0] == 0 else "top" if side[1] < 0 and side[0] == 0 else "center"
         axes.annotate(text, place[i] * (1.3, 1.25), ha=aligned, va=up, fontsize=7)
+    reach = 1.9 if market.n <= NAMED_USERS else 1.4
     axes.set_xlim(-2.4, 2.4)
-    axes.set_ylim(-1.9, 1.9)
+    axes.set_ylim(-reach, reach)
     axes.set_aspect("equal")
     axes.axis("off")
     axes.set_title("users: filled ones share; size: leak; lines: correlation")

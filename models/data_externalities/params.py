@@ -232,6 +232,11 @@ class Params(BaseModel):
                     raise InstanceError("must have ones on its diagonal; variance holds variances", field="params.correlation")
         if self.leaks is not None and self.mediation != "none":
             raise InstanceError("needs a covariance; with leaks there are no signals to transform", field="params.mediation")
+        for first, second in (("prices", "platforms"), ("prices", "valuation"), ("platforms", "valuation")):
+            if getattr(self, first) is not None and getattr(self, second) is not None:
+                raise InstanceError(
+                    f"stands beside {second}, which asks for something else; leave one out", field=f"params.{first}"
+                )
         if self.platforms is not None:
             self._check_joining(self.platforms)
         return self

@@ -71,6 +71,8 @@ def solve(market: Market, options: Options) -> Answer:
         if not market.is_listed:
             return _large_user_game(market, market.prices, deadline)
         return _user_game(market, market.prices, deadline)
+    if market.distributions is not None and options.method in {"branch-and-bound", "milp"}:
+        raise ModelError("takes known values; secret ones need the payments of all reports: auto or enumeration", field="method")
     if options.method == "enumeration" and not market.is_listed:
         raise ModelError(f"takes at most {LISTED_USERS} users; branch-and-bound takes more", field="method")
     if options.method == "milp":

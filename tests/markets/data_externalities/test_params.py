@@ -59,6 +59,7 @@ TWO = "covariance = [[1, 0.5], [0.5, 1]]\n"
             "{ sharers = [1, 2], leak = [0, 1] }]",
             "params.leaks: falls when user",
         ),
+        (TWO + "privacy_value = 1\nprices = [1, 1]\nplatforms = { joining_value = 1 }", "params.prices: stands beside platforms"),
         ("privacy_value = 1\nleaks = []", "params.leaks"),
         ("privacy_value = 1\nmixture = []", "params.mixture"),
         ("covariance = []\nprivacy_value = 1", "params.covariance: has 0 rows"),

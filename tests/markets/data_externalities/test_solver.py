@@ -165,6 +165,20 @@ def test_exact_arithmetic_on_request_and_where_it_is_refused() -> None:
         solve(users, Options(exact=True, method="branch-and-bound"))
 
 
+def test_secret_values_and_several_covariances_are_refused_by_methods_that_do_not_take_them() -> None:
+    from optmarket.errors import ModelError
+    from optmarket.models.data_externalities import Market, Params
+
+    secret = market([[1]], "1/2", valuation={"dist": "uniform", "scale": 2})
+    mixed = Market.of(
+        Params.model_validate({"mixture": [{"weight": 1, "covariance": [[1]]}] * 1, "privacy_value": 1, "mediation": "lemma"})
+    )
+    for users, words in ((secret, "takes known values"), (mixed, "takes one known covariance")):
+        for method in ("branch-and-bound", "milp"):
+            with pytest.raises(ModelError, match=words):
+                solve(users, Options(method=method))
+
+
 def test_an_enumeration_is_refused_where_there_are_too_many_users() -> None:
     from optmarket.errors import ModelError
     from optmarket.models.data_externalities import Market, Params
