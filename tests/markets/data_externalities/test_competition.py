@@ -6,6 +6,7 @@ import itertools
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from support.data_users import market, random_market, squared
 
@@ -40,6 +41,17 @@ def test_joining_by_chance_is_no_equilibrium_where_joining_is_worth_little() -> 
     assert [float(one) for one in of(["1/2", 10], joining_value="1/10").half_payoff] == pytest.approx([0.1, -1.15])
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_low_users_stay_together_if_and_only_if_company_is_worth_the_leak(seed: int) -> None:
+    """All three on one platform is an equilibrium iff ``c_i(V) - c_i({i}) >= v_i I_i(V without i)`` for every i."""
+    users = random_market(3, seed, most=1.0)
+    company = np.random.default_rng(seed).uniform(0, 0.5)
+    joining = [10.0, 10.0 + company / 2, 10.0 + company]
+    found = competition(users, Platforms.model_validate({"joining_value": joining}), 0)
+    worst = max(float(users.value[i]) * float(users.profiles.without[7, i]) for i in range(3))
+    assert ((1, 1, 1) in [one.joined for one in found.pure]) is (company >= worst)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_three_users_by_the_definition(seed: int) -> None:
     """Each platform's choice, and every user's three options, computed one by one."""
@@ -51,8 +63,6 @@ def test_three_users_by_the_definition(seed: int) -> None:
         best: tuple[float, float, Any] | None = None
         for sharers in itertools.chain.from_iterable(itertools.combinations(sorted(group), k) for k in range(len(group) + 1)):
             shares = [i in sharers for i in range(3)]
-            import numpy as np
-
             leak, without = users.leaks.at(np.array(shares), exact=False)
             payoff = sum(leak[i] - (value[i] * (leak[i] - without[i]) if shares[i] else 0) for i in group)
             surplus = sum((1 - value[i]) * leak[i] for i in group)

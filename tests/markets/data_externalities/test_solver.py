@@ -138,6 +138,19 @@ def test_a_mixture_of_correlations_is_efficient_only_if_high_values_are_uncorrel
     assert answer.quantities["surplus"] < 0 < answer.quantities["loss"]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_with_some_chance_of_correlation_a_high_value_near_one_makes_the_equilibrium_inefficient(seed: int) -> None:
+    first = covariance(2, seed)
+    parts: Any = [
+        {"weight": "1/3", "covariance": first.tolist()},
+        {"weight": "2/3", "covariance": np.diag(np.diagonal(first)).tolist()},
+    ]
+    from optmarket.models.data_externalities import Market, Params
+
+    answer = solve(Market.of(Params.model_validate({"mixture": parts, "privacy_value": ["1.000001", 5]})), Options())
+    assert answer.quantities["surplus"] < 0 < answer.quantities["loss"]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_best_replies_of_many_users_reach_both_ends_of_the_equilibria(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from optmarket.models.data_externalities import market as sizes
