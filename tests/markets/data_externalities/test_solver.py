@@ -139,6 +139,27 @@ def test_a_mixture_of_correlations_is_efficient_only_if_high_values_are_uncorrel
 
 
 @pytest.mark.parametrize("seed", range(20))
+def test_above_its_threshold_a_high_value_makes_surplus_negative(seed: int) -> None:
+    """Inefficiency, part 2: ``1 + sum over low users of (1 - v_l) I_l(V) / I_i(V_low)`` for a user i correlated with low ones."""
+    matrix, value = covariance(4, seed), np.append(np.random.default_rng(seed).uniform(0, 1, 3), 2.0)
+    users = market(matrix, value)
+    table = np.array(users.profiles.leak, dtype=float)
+    threshold = 1 + ((1 - value[:3]) * table[15, :3]).sum() / table[7, 3]
+    value[3] = threshold * (1 + 1e-6)
+    assert solve(market(matrix, value), Options()).quantities["surplus"] < 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_below_its_threshold_a_high_value_among_correlated_ones_is_inefficient(seed: int) -> None:
+    """Inefficiency, part 3: ``1 + sum over other high users of Sigma_ij^2 / Sigma_ii^2``, for some i."""
+    matrix = covariance(3, seed)
+    threshold = 1 + (matrix[0, 1:] ** 2).sum() / matrix[0, 0] ** 2
+    value = np.array([1 + (threshold - 1) * (1 - 1e-6), 1e4, 1e4])
+    answer = solve(market(matrix, value), Options())
+    assert answer.quantities["share-sharing"] > 0 and answer.quantities["surplus"] < 0 < answer.quantities["loss"]
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_with_some_chance_of_correlation_a_high_value_near_one_makes_the_equilibrium_inefficient(seed: int) -> None:
     first = covariance(2, seed)
     parts: Any = [
