@@ -13,8 +13,8 @@ from support.command import Done
 
 from optmarket.cli import main
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is; and a run of the tests says the same as the next.
+settings.register_profile("any speed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
 
 
