@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class Competition:
     together_surplus: Any
 
 
+@lru_cache(maxsize=1)  # quantities and table show the same
 def competition(market: Market, platforms: Platforms, tie: Any) -> Competition:
     """The joining game of two platforms that then buy data as one platform does.
 

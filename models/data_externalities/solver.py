@@ -8,12 +8,13 @@ from fractions import Fraction
 import numpy as np
 
 from optmarket.arrays import BoolArray, NumberArray
-from optmarket.certificates import Equilibrium, Optimality
-from optmarket.errors import ModelError
+from optmarket.certificates import Equilibrium, Optimality, relative_gap
+from optmarket.errors import ModelError, SolverError
 from optmarket.models.data_externalities.branch_and_bound import Found, maximise
 from optmarket.models.data_externalities.equilibria import (
     ORDERED_SHARERS,
     best_replies,
+    cost_of_sharing,
     cost_of_sharing_at,
     extremes,
     unique_prices,
@@ -29,6 +30,7 @@ from optmarket.options import Deadline, Options, Status
 from optmarket.rationals import around, floats
 from optmarket.solution import Answer
 from optmarket.solution_file import SolverReport
+from optmarket.tolerances import TARGET_GAP
 
 METHODS = {
     "auto": f"all profiles up to {LISTED_USERS} users, branch and bound above",
@@ -76,7 +78,7 @@ def solve(market: Market, options: Options) -> Answer:
     if options.method == "enumeration" and not market.is_listed:
         raise ModelError(f"takes at most {LISTED_USERS} users; branch-and-bound takes more", field="method")
     if options.method == "milp":
-        return _searched(market, options, deadline, platform_by_milp(market, options, deadline), "milp")
+        return _by_milp(market, options, deadline)
     if options.method == "branch-and-bound" or not market.is_listed:
         payoff = PlatformPayoff(float_matrix(market), floats(market.charged))
         found = maximise(PlatformObjective(payoff), _starts(market), options, deadline, options.progress)
@@ -135,6 +137,24 @@ def _order_note() -> str:
     return f"unique-price is an upper bound: with more than {ORDERED_SHARERS} sharers one order of persuading them is tried"
 
 
+def _by_milp(market: Market, options: Options, deadline: Deadline) -> Answer:
+    """The mixed-integer program's profile, whose optimality branch and bound proves: HiGHS's own bound is not certified."""
+    proposed = platform_by_milp(market, options, deadline)
+    objective = PlatformObjective(PlatformPayoff(float_matrix(market), floats(market.charged)))
+    after = Deadline(0.0) if proposed.status is Status.INTERRUPTED else deadline
+    found = maximise(objective, proposed.shares[None], options, after, options.progress)
+    if found.value - 2 * objective.rounding > proposed.upper and relative_gap(proposed.upper, found.value) > TARGET_GAP:
+        raise SolverError(
+            f"the mixed-integer program's bound {proposed.upper:.9g} is below {found.value:.9g}, which a profile earns"
+        )
+    if proposed.status is Status.INTERRUPTED:
+        found = replace(found, status=Status.INTERRUPTED)
+    answer = _searched(market, options, deadline, found, f"milp, {proposed.boxes} programs, proved by branch and bound")
+    return replace(
+        answer, notes=(f"the mixed-integer program's own bound, not certified, is {proposed.upper:.9g}", *answer.notes)
+    )
+
+
 def _searched(market: Market, options: Options, deadline: Deadline, found: Found, method: str) -> Answer:
     gaussian = PlatformPayoff(float_matrix(market), floats(market.charged))
     leak, without = market.leaks.at(found.shares, exact=market.is_exact)
@@ -181,6 +201,7 @@ def _user_game(market: Market, prices: NumberArray, deadline: Deadline) -> Answe
     least, greatest = extremes(profiles, found)
     chosen = greatest if greatest is not None else found[-1].profile
     margin = next(one.margin for one in found if one.profile == chosen)
+    cost = cost_of_sharing(profiles)[chosen]
     mechanism = SharingProfile(profiles.shares[chosen], price)
     value = {
         **quantities(market, mechanism),
@@ -195,7 +216,7 @@ def _user_game(market: Market, prices: NumberArray, deadline: Deadline) -> Answe
         status=Status.EQUILIBRIUM,
         mechanism=mechanism,
         quantities=value,
-        certificate=Equilibrium(deviation_gain=TABLE_ROUNDING * float(market.unit), unit=float(market.unit)),
+        certificate=Equilibrium(_largest_gain(market, mechanism.shares, cost, price), float(market.unit)),
         notes=(f"{len(found)} user equilibria at these prices, of which {how} is shown",),
         run=SolverReport(seconds=deadline.elapsed, method=f"enumeration of {2**market.n:,} profiles"),
     )
@@ -207,9 +228,10 @@ def _large_user_game(market: Market, prices: NumberArray, deadline: Deadline) ->
     price = floats(prices)
     least, greatest = (best_replies(gaussian, price, np.full(market.n, start), tie(market)) for start in (False, True))
     mechanism = SharingProfile(greatest, price)
+    cost = cost_of_sharing_at(gaussian, greatest)
     value = {
         **quantities(market, mechanism),
-        "margin": float(np.abs(price - cost_of_sharing_at(gaussian, greatest)).min()),
+        "margin": float(np.abs(price - cost).min()),
         "least-surplus": quantities(market, SharingProfile(least, price))["surplus"],
     }
     only = "the only one" if (least == greatest).all() else "the greatest; the least has the surplus shown"
@@ -217,10 +239,16 @@ def _large_user_game(market: Market, prices: NumberArray, deadline: Deadline) ->
         status=Status.EQUILIBRIUM,
         mechanism=mechanism,
         quantities=value,
-        certificate=Equilibrium(deviation_gain=gaussian.rounding, unit=float(market.unit)),
+        certificate=Equilibrium(_largest_gain(market, greatest, cost, price), float(market.unit)),
         notes=(f"the user equilibrium shown is {only}",),
         run=SolverReport(seconds=deadline.elapsed, method="monotone best replies"),
     )
+
+
+def _largest_gain(market: Market, shares: BoolArray, cost: NumberArray, price: NumberArray) -> float:
+    """What the user who gains most by changing whether to share gains, in payoff units; of floats rounding is added."""
+    gain = np.where(shares, cost - price, price - cost).max()
+    return max(0.0, float(gain)) + (0.0 if market.is_exact else TABLE_ROUNDING * float(market.unit))
 
 
 def _starts(market: Market) -> BoolArray:
