@@ -78,7 +78,7 @@ def remedies(market: Market, tie: Any) -> tuple[Remedy, ...]:
     ]
     if isinstance(market.leaks, GaussianLeaks) and market.leaks.mediation == "none":
         for mode in ("lemma", "literal"):
-            if (other := _mediated(market, mode)) is not None:
+            if (other := _mediated(market, market.leaks, mode)) is not None:
                 k = other.best(other.platform, tie)
                 found.append(Remedy(f"de-correlation, {mode}", other.shares[k], other.surplus[k]))
     return tuple(found)
@@ -133,10 +133,9 @@ def _number(count: int, like: Any) -> Any:
     return Fraction(count) if isinstance(like, Fraction) else float(count)
 
 
-def _mediated(market: Market, mode: Literal["lemma", "literal"]) -> Profiles | None:
+def _mediated(market: Market, leaks: GaussianLeaks, mode: Literal["lemma", "literal"]) -> Profiles | None:
     """What profiles bring with a mediator; nothing where a covariance has no inverse."""
-    leaks, profiles = market.leaks, market.profiles
-    assert isinstance(leaks, GaussianLeaks)
+    profiles = market.profiles
     if mode == "lemma":
         leak = np.where(profiles.shares, profiles.leak, profiles.leak[0] * 0)
     else:

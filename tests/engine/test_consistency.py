@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from support.command import Done
-from support.library import solved
 from support.paths import CASES, ROOT
 from support.proofs import proof
+from support.solved_instances import solved
 
 import optmarket as om
 from optmarket.certificates import relative_gap

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.command import Done
-from support.library import solved
 from support.paths import INSTANCES
+from support.solved_instances import solved
 
 from optmarket.reporting.tables import render
 from optmarket.solution_file import InstanceReference

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import beta
-from support.library import or_slow, solved
-from support.library_instances import PROVED, loaded, name, stated
+from support.instance_files import PROVED, loaded, name, stated
 from support.paths import INSTANCES
 from support.result_rows import check_rows
+from support.solved_instances import or_slow, solved
 
 import optmarket as om
 from optmarket.modeling import registry

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.library import or_slow, solved
 from support.paths import ROOT
 from support.result_rows import RESULTS, committed, numbers_agree, shown
+from support.solved_instances import or_slow, solved
 
 import optmarket as om
 from optmarket.files import read_table

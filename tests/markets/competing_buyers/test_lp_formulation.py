@@ -51,26 +51,25 @@ def test_time_limit_of_programs() -> None:
     assert F(proof(answer).lower) <= competing.optimum(competing.drawn(1)) <= F(proof(answer).upper)
 
 
-def held(seed: int) -> None:
-    """Solve a random market, and hold its interval against the exact optimum."""
+def holds(seed: int) -> bool:
+    """Solve a random market: whether its interval holds the exact optimum, and its mechanism the audit."""
     drawn = competing.drawn(seed)
     given = market_of(Params.model_validate(drawn.params()))
     answer = competing_buyers.solve(given, Options())
     best = competing.optimum(drawn)
-    assert F(proof(answer).lower) <= best <= F(proof(answer).upper)
-    assert answer.status is Status.OPTIMAL
-    assert judge(given, answer.mechanism.to_json()).good
+    inside = F(proof(answer).lower) <= best <= F(proof(answer).upper)
+    return inside and answer.status is Status.OPTIMAL and judge(given, answer.mechanism.to_json()).good
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_stakes_of_24_orders_of_magnitude(seed: int) -> None:
-    held(seed)
+    assert holds(seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 500))
 def test_many_stakes_of_24_orders_of_magnitude(seed: int) -> None:
-    held(seed)
+    assert holds(seed)
 
 
 @pytest.mark.parametrize("exact", [False, True])

@@ -14,11 +14,11 @@ import pytest
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 from support.assignments import best_for, labellings
-from support.library import solved
-from support.library_instances import loaded, name, stated
+from support.instance_files import loaded, name, stated
 from support.one_buyer import program
 from support.paths import INSTANCES
 from support.proofs import proof
+from support.solved_instances import solved
 
 import optmarket as om
 from optmarket.lp import highs
