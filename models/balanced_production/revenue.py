@@ -1,0 +1,130 @@
+"""What data bring as their amount grows: a sum of learning curves, each worth nothing until its learning ante is passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from optmarket.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Revenue:
+    """Revenue as a function of the amount n of data, ``sum_k w_k max(0, Z_k - alpha_k (s_k n)^(-beta_k))``.
+
+    Attributes
+    ----------
+    weight, limit, alpha, beta, share : array, shape (K,)
+        w in payoff units, Z the accuracy that data without end would reach, the parameters of the learning curve, and the
+        number of samples that count for the term in each sample produced. Terms of weight or share 0 bring nothing.
+
+    Examples
+    --------
+    >>> one = np.ones(1)
+    >>> Revenue(one, one, one, one, one).value(np.array([0.5, 2.0])).tolist()
+    [0.0, 0.5]
+    """
+
+    weight: FloatArray
+    limit: FloatArray
+    alpha: FloatArray
+    beta: FloatArray
+    share: FloatArray
+
+    @cached_property
+    def _counts(self) -> FloatArray:
+        return np.flatnonzero((self.weight > 0) & (self.share > 0))
+
+    @cached_property
+    def antes(self) -> FloatArray:
+        """The amounts of data at which a term begins to bring something, sorted, each once; shape (at most K,)."""
+        k = self._counts
+        return np.unique((self.alpha[k] / self.limit[k]) ** (1 / self.beta[k]) / self.share[k])
+
+    @cached_property
+    def most(self) -> float:
+        """What data without end would bring, in payoff units."""
+        return float((self.weight * self.limit)[self._counts].sum())
+
+    @cached_property
+    def _curves(self) -> list[tuple[float, FloatArray, FloatArray]]:
+        """For each beta: the sums of w Z and of w alpha s^-beta over the terms begun, by how many of `antes` are passed."""
+        k = self._counts
+        ante = (self.alpha[k] / self.limit[k]) ** (1 / self.beta[k]) / self.share[k]
+        place = np.searchsorted(self.antes, ante) + 1
+        height, drop = (self.weight * self.limit)[k], (self.weight * self.alpha * self.share**-self.beta)[k]
+        size = len(self.antes) + 1
+        found = []
+        for beta in np.unique(self.beta[k]):
+            same = self.beta[k] == beta
+            sums = [np.cumsum(np.bincount(place[same], one[same], size)) for one in (height, drop)]
+            found.append((float(beta), *sums))
+        return found
+
+    def begun(self, amount: FloatArray) -> IntArray:
+        """How many of `antes` an amount has reached, of the amount's shape."""
+        return np.searchsorted(self.antes, amount, side="right")
+
+    def value(self, amount: FloatArray, begun: IntArray | None = None) -> FloatArray:
+        """The revenue of amounts of data, in payoff units, of their shape; with `begun` as if so many antes were reached."""
+        begun = self.begun(amount) if begun is None else begun
+        safe = np.where(begun > 0, amount, 1.0)
+        total = np.zeros(np.shape(amount))
+        for beta, height, drop in self._curves:
+            total += height[begun] - drop[begun] * safe**-beta
+        return np.asarray(total)
+
+    def slope(self, amount: FloatArray, begun: IntArray | None = None) -> FloatArray:
+        """The derivative of `value` by the amount; at an ante that from the right."""
+        begun = self.begun(amount) if begun is None else begun
+        safe = np.where(begun > 0, amount, 1.0)
+        total = np.zeros(np.shape(amount))
+        for beta, _, drop in self._curves:
+            total += beta * drop[begun] * safe ** (-beta - 1)
+        return np.asarray(total)
+
+    def curvature(self, amount: FloatArray, begun: IntArray | None = None) -> FloatArray:
+        """The second derivative of `value` by the amount, at most 0."""
+        begun = self.begun(amount) if begun is None else begun
+        safe = np.where(begun > 0, amount, 1.0)
+        total = np.zeros(np.shape(amount))
+        for beta, _, drop in self._curves:
+            total -= beta * (beta + 1) * drop[begun] * safe ** (-beta - 2)
+        return np.asarray(total)
+
+    @cached_property
+    def threshold(self) -> float:
+        """The largest revenue per sample, ``max V(n) / n``: data are produced only at a cost per sample of at most this."""
+        return float(self.monopoly_threshold[0])
+
+    @cached_property
+    def monopoly_threshold(self) -> tuple[float, float]:
+        """The largest revenue per sample, and the amount at which it is reached; (0, 0) if data bring nothing.
+
+        Between two antes ``n^2 (V / n)' = n V'(n) - V(n)`` falls, so that each piece has one candidate.
+        """
+        if not len(self.antes):
+            return 0.0, 0.0
+        left = self.antes
+        right = np.append(left[1:], np.inf)
+        begun = np.arange(1, len(left) + 1)
+        low = left.copy()
+        high = np.minimum(right, 2 * left)
+        for _ in range(2000):  # a piece that has no right end is doubled until revenue per sample falls
+            rising = (self._rise(high, begun) > 0) & (high < right)
+            if not rising.any():
+                break
+            high = np.where(rising, np.minimum(right, 2 * high), high)
+        for _ in range(200):
+            middle = 0.5 * (low + high)
+            rising = self._rise(middle, begun) > 0
+            low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+        amounts = np.concatenate([low, high])
+        average = self.value(amounts, np.concatenate([begun, begun])) / amounts
+        best = int(np.argmax(average))
+        return float(average[best]), float(amounts[best])
+
+    def _rise(self, amount: FloatArray, begun: IntArray) -> FloatArray:
+        return amount * self.slope(amount, begun) - self.value(amount, begun)
