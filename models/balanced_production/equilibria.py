@@ -12,6 +12,7 @@ from optmarket.errors import ModelError
 from optmarket.models.balanced_production.best_response import HALVINGS, best_response, profit
 from optmarket.models.balanced_production.revenue import Revenue
 from optmarket.models.balanced_production.shapley import MOST_COALITIONS, coalitions, shapley_values
+from optmarket.tolerances import TIE
 
 # Relative to the largest revenue: a profile in which nobody gains more is an equilibrium.
 EQUILIBRIUM_GAIN = 1e-10
@@ -54,7 +55,7 @@ class Game:
         If that seller would, nobody producing is no equilibrium. If not, the profits of all together are below 0 whatever is
         produced, and somebody would rather leave.
         """
-        return bool(self.cost.min() <= self.revenue.threshold)
+        return bool(self.cost.min() <= self.revenue.threshold * (1 + TIE))
 
 
 @dataclass(frozen=True, eq=False)
