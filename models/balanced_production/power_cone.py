@@ -11,6 +11,7 @@ from optmarket.errors import ModelError, SolverError
 from optmarket.models.balanced_production.equilibria import Game
 
 MOST_ACTIVE = 6  # sellers who produce: each coalition of them has a term for each learning curve
+TOLERANCE = 1e-10  # of the solver, relative to the largest revenue
 
 
 def maximised(game: Game, samples: FloatArray) -> FloatArray:
@@ -72,11 +73,12 @@ def maximised(game: Game, samples: FloatArray) -> FloatArray:
             rules.append(total >= ante / scale)
             height, drop = revenue.weight[k] * revenue.limit[k], revenue.weight[k] * revenue.alpha[k]
             drop *= (revenue.share[k] * scale) ** -revenue.beta[k]
-            power = cp.power(total, -float(revenue.beta[k]))
+            power, beta = cp.Variable(), float(revenue.beta[k])  # at least total^-beta
+            rules.append(cp.PowCone3D(power, total, 1.0, 1 / (1 + beta)))
             objective = objective + weight * (height - drop * power) / money
     problem = cp.Problem(cp.Maximize(objective), rules)
     try:
-        problem.solve(solver=cp.CLARABEL)
+        problem.solve(solver=cp.CLARABEL, tol_gap_abs=TOLERANCE, tol_gap_rel=TOLERANCE, tol_feas=TOLERANCE)
     except cp.error.SolverError as error:
         raise SolverError(f"the power-cone program was not solved: {error}") from error
     if x.value is None:
