@@ -21,9 +21,9 @@ seller's best response is found piece by piece between the amounts at which a co
 Closed forms
 ------------
 With one learning curve and sellers of the same cost, all producing ``(rho alpha beta H / (M kappa))^(1 / (beta + 1))`` is an
-equilibrium, with ``H = sum over t <= M of t^-(beta + 1)`` and rho the potential value, if kappa is at most ``(H / M) ((1 + beta) /
-(M^-beta + beta H))^((beta + 1) / beta)`` times ``tau = rho c_G``. Data are produced for a group if and only if the lowest cost is
-at most tau, and under a target if and only if ``kappa' gamma <= max over H of tau_H``.
+equilibrium, with ``H = sum over t <= M of t^-(beta + 1)`` and rho the potential value, if kappa is at most
+``(H / M) ((1 + beta) / (M^-beta + beta H))^((beta + 1) / beta)`` times ``tau = rho c_G``. Data are produced for a group if and
+only if the lowest cost is at most tau, and under a target if and only if ``kappa' gamma <= max over H of tau_H``.
 
 Where the source is wrong
 -------------------------

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from optmarket.arrays import FloatArray
+from optmarket.arrays import FloatArray, IntArray
 from optmarket.models.balanced_production.revenue import Revenue
 
 CELLS = 2_000_000  # pieces times coalitions that are looked at in one go
 HALVINGS = 100
 
 
-def profit(
-    revenue: Revenue, totals: FloatArray, chances: FloatArray, cost: float, samples: FloatArray
-) -> FloatArray:
+def profit(revenue: Revenue, totals: FloatArray, chances: FloatArray, cost: float, samples: FloatArray) -> FloatArray:
     """A seller's profit at amounts of own samples, in payoff units, of their shape.
 
     Parameters
@@ -66,7 +64,7 @@ def best_response(revenue: Revenue, totals: FloatArray, chances: FloatArray, cos
         low, high = left[start : start + step], right[start : start + step]
         begun = revenue.begun(totals + (0.5 * (low + high))[:, None])
 
-        def slope(at: FloatArray, begun: FloatArray = begun) -> FloatArray:
+        def slope(at: FloatArray, begun: IntArray = begun) -> FloatArray:
             return np.asarray(revenue.slope(totals + at[:, None], begun) @ chances - cost)
 
         inside = (slope(low) > 0) & (slope(high) < 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -89,12 +90,9 @@ def best_target(market: Market) -> BestTargetFound | None:
 
     for k in np.argsort(-values, kind="stable")[:REFINED]:
         steps_around = grid[k, :-1] + np.concatenate([np.zeros((1, groups - 1)), np.eye(groups - 1) * 0.5 * free / steps])
-        found = minimize(
-            lambda head: -value(allowed(head)),
-            grid[k, :-1],
-            method="Nelder-Mead",
-            options={"initial_simplex": steps_around, "maxfev": EVALUATIONS, "xatol": 1e-9, "fatol": 1e-12 * market.unit},
-        )
+        options = {"initial_simplex": steps_around, "maxfev": EVALUATIONS, "xatol": 1e-9, "fatol": 1e-12 * market.unit}
+        minimised: Any = minimize  # its stubs do not know these options
+        found = minimised(lambda head: -value(allowed(head)), grid[k, :-1], method="Nelder-Mead", options=options)
         if -found.fun > most:
             best, most = allowed(found.x), float(-found.fun)
     return BestTargetFound(best, most, _bound(market, asked.aim, least))
@@ -111,7 +109,7 @@ def _onto_simplex(point: FloatArray, total: float) -> FloatArray:
     ordered = np.sort(point)[::-1]
     excess = (np.cumsum(ordered) - total) / np.arange(1, len(point) + 1)
     last = int(np.flatnonzero(ordered > excess)[-1])
-    return np.maximum(0.0, point - excess[last])
+    return np.asarray(np.maximum(0.0, point - excess[last]))
 
 
 def _bound(market: Market, aim: str, least: float) -> float | None:
@@ -145,9 +143,9 @@ def _bound(market: Market, aim: str, least: float) -> float | None:
 
     best = bound(np.zeros(len(cost)))
     for start in (np.zeros(len(cost)), 0.5 * cost):
-        found = minimize(
-            lambda dual: bound(np.maximum(0.0, dual)), start, method="Nelder-Mead", options={"maxfev": 4000, "xatol": 1e-12, "fatol": 1e-14}
-        )
+        options = {"maxfev": 4000, "xatol": 1e-12, "fatol": 1e-14}
+        minimised: Any = minimize  # its stubs do not know these options
+        found = minimised(lambda dual: bound(np.maximum(0.0, dual)), start, method="Nelder-Mead", options=options)
         best = min(best, float(found.fun))
     return best
 

@@ -8,9 +8,8 @@ from fractions import Fraction
 import numpy as np
 
 from optmarket.certificates import Claim
-from optmarket.models.balanced_production.formation import accuracy_constant, asked_targets, formation
+from optmarket.models.balanced_production.formation import accuracy_constant, asked_targets, formation, forming_groups
 from optmarket.models.balanced_production.market import Market
-from optmarket.rationals import floats
 
 LARGEST_EXACT_ROOT = 6
 
@@ -40,7 +39,7 @@ def symmetric_limit(sellers: int, beta: Fraction) -> float:
     [1.0, 0.816327, 0.632088, 0.42307]
     """
     power, total = float(beta), float(harmonic(sellers, beta))
-    return total / sellers * ((1 + power) / (sellers**-power + power * total)) ** ((power + 1) / power)
+    return float(total / sellers * ((1 + power) / (sellers**-power + power * total)) ** ((power + 1) / power))
 
 
 def is_symmetric(market: Market, group: int) -> bool:
@@ -65,7 +64,7 @@ def symmetric_samples(market: Market, group: int) -> float:
     """
     _, alpha, beta = market.task or (Fraction(1),) * 3
     inner = market.rho[group] * alpha * beta / (market.sellers * market.cost[0, group])
-    return float(float(inner) * float(harmonic(market.sellers, beta))) ** (1 / (float(beta) + 1))
+    return float((float(inner) * float(harmonic(market.sellers, beta))) ** (1 / (float(beta) + 1)))
 
 
 def exact_revenue(market: Market) -> Fraction | None:
@@ -143,9 +142,17 @@ def theory(market: Market) -> list[Claim]:
         claims.append(Claim("revenue", str(most), "upper", "proved", "data without end"))
     if market.target is not None and all(market.has_common_task):
         found = formation(market, asked_targets(market)[:1])
-        claims.append(
-            Claim("backfires", str(int(found.backfires[0])), "eq", "analytic", "cost and threshold of the target, claim 4.2 corrected")
-        )
-        if (floats(market.target) == 1 / len(market.groups)).all() and len(market.groups) > 1:
-            claims.append(Claim("backfires", "1", "upper", "proved", "theorem 5.2: where all groups form, equal shares do not backfire"))
+        source = "cost and threshold of the target (claim 4.2, corrected)"
+        claims.append(Claim("backfires", str(int(found.backfires[0])), "eq", "analytic", source))
+        if never_backfires(market):
+            source = "theorem 5.2, corrected: equal shares of groups that all form do not backfire"
+            claims.append(Claim("backfires", "0", "eq", "proved", source))
     return claims
+
+
+def never_backfires(market: Market) -> bool:
+    """Whether the target has equal shares of some groups, which all form without it, with one task and sellers of one cost."""
+    if market.target is None or market.task is None or not market.same_costs:
+        return False
+    has = market.target > 0
+    return len(set(market.target[has])) == 1 and bool(forming_groups(market)[has].all())

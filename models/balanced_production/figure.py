@@ -1,4 +1,4 @@
-"""The market drawn: who is in the data, what growth does to the cost of balance, which targets backfire, and two sellers' game."""
+"""The market drawn: shares in the data, ratios against market size, which targets backfire, and two sellers' game."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CURVE, CONTOURS = 41, 9
 
 
 def draw(market: Market, plan: ProductionPlan, solution: Solution) -> Figure:
-    """Shares in the data, and, where they make sense, ratios by market size, targets of three groups, and two sellers' replies."""
+    """Shares in the data and, where they apply, ratios by market size, targets of three groups, and two sellers' replies."""
     panels: list[Callable[[Axes], None]] = [lambda axes: _shares(axes, market, plan)]
     if growth_path(market):
         panels.append(lambda axes: _growth(axes, market))
@@ -53,7 +53,8 @@ def _shares(axes: Axes, market: Market, plan: ProductionPlan) -> None:
     if market.target is not None and plan.target_samples is not None:
         drawn = floats(market.target)
         formed = plan.target_samples.sum() > 0
-        axes.bar(place + 0.2, drawn, 0.4, color=DARK if formed else "1", edgecolor=DARK, label="target" if formed else "target (nothing produced)")
+        words = "target" if formed else "target (nothing produced)"
+        axes.bar(place + 0.2, drawn, 0.4, color=DARK if formed else "1", edgecolor=DARK, label=words)
     axes.set_xticks(place, [label(name, 10, 2) for name in market.groups], rotation=45 if len(place) > 4 else 0)
     axes.set_ylabel("share of samples")
     axes.legend(frameon=False, fontsize=7)
@@ -83,11 +84,13 @@ def _targets(axes: Axes, market: Market) -> None:
     corners = np.array([[0, 0], [1, 0], [0.5, np.sqrt(3) / 2]])
     places = grid @ corners
     for chosen, color, words in ((~family.backfires, LIGHT, "does not backfire"), (family.backfires, DARK, "backfires")):
-        axes.scatter(*places[chosen].T, s=3, color=color, linewidths=0, label=words)
+        axes.scatter(places[chosen, 0], places[chosen, 1], s=3, color=color, linewidths=0, label=words)
     if market.target is not None:
         axes.plot(*(floats(market.target) @ corners), "x", color="white" if family.backfires.any() else DARK, markersize=6)
     for corner, name, where in zip(corners, market.groups, ("right", "left", "center"), strict=True):
-        axes.annotate(label(name, 14), corner, xytext=(0, 6 if where == "center" else -10), textcoords="offset points", ha="center")
+        axes.annotate(
+            label(name, 14), corner, xytext=(0, 6 if where == "center" else -10), textcoords="offset points", ha="center"
+        )
     axes.set_aspect("equal")
     axes.axis("off")
     axes.legend(frameon=False, fontsize=7, loc="upper right")
@@ -102,7 +105,8 @@ def _two_sellers(axes: Axes, market: Market, plan: ProductionPlan) -> None:
     height = np.array([[potential(game, np.array([x, y])) for x in amounts] for y in amounts])
     axes.contour(amounts, amounts, height, CONTOURS, colors=LIGHT, linewidths=0.5)
     for j, line in ((0, "-"), (1, "--")):
-        replies = np.array([best_response(game.revenue, *coalitions(np.array([other])), float(game.cost[j]))[0] for other in amounts])
+        cost = float(game.cost[j])
+        replies = np.array([best_response(game.revenue, *coalitions(np.array([other])), cost)[0] for other in amounts])
         replies[1:][np.abs(np.diff(replies)) > 0.1 * most] = np.nan  # a jump is not joined up
         pair = (replies, amounts) if j == 0 else (amounts, replies)
         axes.plot(*pair, line, color=DARK, label=f"best response of seller {j + 1}")

@@ -40,7 +40,7 @@ class Formation:
 def thresholds(market: Market) -> FloatArray:
     """For each group the largest revenue per sample where no rule binds, ``tau_g``, in payoff units, shape (G,).
 
-    With a common task it is ``rho_g c_G`` (equation (18) of the source). Where buyers' tasks differ it is the largest over prices.
+    With a common task it is ``rho_g c_G`` (equation (18) of the source). Where tasks differ it is the largest over prices.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def thresholds(market: Market) -> FloatArray:
 
 
 def forming_groups(market: Market) -> BoolArray:
-    """The groups about which data are produced where no rule binds, shape (G,): the cheapest seller alone would earn something."""
+    """The groups about which data are produced where no rule binds, shape (G,): the cheapest seller alone would earn."""
     return np.asarray(floats(market.cost).min(axis=0) <= thresholds(market) * (1 + TIE))
 
 
@@ -129,7 +129,7 @@ def accuracy_constant(limit: float, alpha: float, beta: float) -> float:
     >>> accuracy_constant(1.0, 1.0, 1.0)
     0.25
     """
-    return beta * alpha ** (-1 / beta) * (limit / (1 + beta)) ** ((1 + beta) / beta)
+    return float(beta * alpha ** (-1 / beta) * (limit / (1 + beta)) ** ((1 + beta) / beta))
 
 
 def simplex_grid(groups: int, steps: int) -> Iterator[tuple[int, ...]]:

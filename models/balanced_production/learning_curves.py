@@ -139,6 +139,6 @@ def _fit(points: FloatArray, name: str, file: Path) -> FittedCurve:
         raise refused(f"is no learning curve: the best fit explains {explained:.0%} of the variance of accuracies")
     for key in ("Z", "beta"):
         if not errors[key] <= LARGEST_ERROR * found[key]:
-            raise refused(f"does not determine {key}: {found[key]:.4g} with standard error {errors[key]:.2g}; give larger samples")
+            raise refused(f"does not determine {key}: {found[key]:.4g} (standard error {errors[key]:.2g}); give larger samples")
     task = {key: f"{number:.{DIGITS}g}" for key, number in found.items()}
     return FittedCurve(task, errors, explained, len(points))

@@ -133,11 +133,10 @@ class Market:
 
     @cached_property
     def has_common_task(self) -> list[bool]:
-        """For each group whether all its buyers have the same learning curve, so that the best price is so whatever is produced."""
+        """For each group whether its buyers have the same learning curve: the best price is then so whatever is produced."""
         who = self.value > 0
         return [
-            all(len(set(one[who[:, g], g])) <= 1 for one in (self.limit, self.alpha, self.beta))
-            for g in range(len(self.groups))
+            all(len(set(one[who[:, g], g])) <= 1 for one in (self.limit, self.alpha, self.beta)) for g in range(len(self.groups))
         ]
 
     @cached_property

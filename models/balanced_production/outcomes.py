@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -44,11 +45,14 @@ QUANTITIES = {
     "target-threshold": Quantity(MONEY, "largest revenue per sample under the target: at a higher cost nothing is produced"),
     "target-accuracy-of-last-group": Quantity("accuracy", "accuracy about the last group under the target"),
     "backfires": Quantity("1 or 0", "whether the market forms without the target and not under it"),
-    **{f"{name}-ratio": Quantity("ratio", f"{name.replace('-', ' ')} under the target relative to that without") for name in PARTIES},
+    **{
+        f"{name}-ratio": Quantity("ratio", f"{name.replace('-', ' ')} under the target relative to that without")
+        for name in PARTIES
+    },
     "joint-samples-of-first-seller": Quantity(SAMPLES, "samples of the first group by a seller if joint profit is maximised"),
     "joint-profit-of-first-seller": Quantity(MONEY, "a seller's profit about the first group then"),
     "joint-deviation-gain": Quantity(MONEY, "what a seller gains by leaving that profile, which the source calls an equilibrium"),
-    "joint-target-samples-of-first-seller": Quantity(SAMPLES, "samples by a seller if joint profit under the target is maximised"),
+    "joint-target-samples-of-first-seller": Quantity(SAMPLES, "a seller's samples if joint profit under the target is maximised"),
     "joint-target-deviation-gain": Quantity(MONEY, "what a seller gains by leaving that profile"),
     "safe-ratio-printed": Quantity("ratio", "cost to threshold below which the target is safe, as printed in the source"),
     "safe-ratio-simple": Quantity("ratio", "the same, by the smallest and the largest share of the target"),
@@ -117,9 +121,11 @@ def outcome(market: Market, prices: FloatArray, samples: FloatArray, *, balanced
     def of_group(g: int, amounts: FloatArray) -> FloatArray:
         curve = [floats(one[:, g])[:, None] for one in (market.limit, market.alpha, market.beta)]
         with np.errstate(divide="ignore", over="ignore"):
-            return np.asarray(paid[:, g] @ np.maximum(0.0, curve[0] - curve[1] * amounts.ravel() ** -curve[2])).reshape(amounts.shape)
+            brings = np.maximum(0.0, curve[0] - curve[1] * amounts.ravel() ** -curve[2])
+            return np.asarray(paid[:, g] @ brings).reshape(amounts.shape)
 
     if balanced:
+
         def of_all(amounts: FloatArray) -> FloatArray:
             return np.asarray(sum(of_group(g, amounts * share[g]) for g in range(len(share))))
 
@@ -127,7 +133,7 @@ def outcome(market: Market, prices: FloatArray, samples: FloatArray, *, balanced
     else:
         profit = np.zeros(market.sellers)
         for g in range(len(share)):
-            profit += shapley_values(lambda amounts, g=g: of_group(g, amounts), samples[:, g]) - cost[:, g] * samples[:, g]
+            profit += shapley_values(partial(of_group, g), samples[:, g]) - cost[:, g] * samples[:, g]
     surplus = (count * pays * (value - prices) * accuracy).sum(axis=1)
     return Outcome(total, (paid * accuracy).sum(axis=0), accuracy, profit, surplus)
 
@@ -193,6 +199,8 @@ def family_quantities(market: Market) -> dict[str, float]:
 SEARCHED_CELLS = 4_000_000  # pieces times coalitions times terms of revenue
 GOLDEN_STEPS = 90
 GOLDEN = (math.sqrt(5) - 1) / 2
+# Totals of coalitions of the others, how likely each is, what it brings alone, and the cost of a sample.
+Others = tuple[FloatArray, FloatArray, FloatArray, float]
 
 
 def audit(market: Market, plan: ProductionPlan) -> Audit:
@@ -261,13 +269,14 @@ def _gains(terms: FloatArray, samples: FloatArray, cost: FloatArray) -> FloatArr
         return np.asarray(cost * samples)  # whoever produces what nobody pays for gains by stopping
     antes = (terms[:, 2] / terms[:, 1]) ** (1 / terms[:, 3]) / terms[:, 4]
     most = float((terms[:, 0] * terms[:, 1]).sum())
-    kinds, first, place = np.unique(np.stack([samples, cost], axis=1), axis=0, return_index=True, return_inverse=True)
+    _, first, place = np.unique(np.stack([samples, cost], axis=1), axis=0, return_index=True, return_inverse=True)
     for kind, j in enumerate(first):
         totals, chances = coalitions(np.delete(samples, j))
         alone = _bring(terms, totals)
-        spent = cost[j]
+        spent = float(cost[j])
 
-        def profit(own: FloatArray, totals: FloatArray = totals, chances: FloatArray = chances, alone: FloatArray = alone, spent: float = spent) -> FloatArray:
+        def profit(own: FloatArray, given: Others = (totals, chances, alone, float(cost[j]))) -> FloatArray:
+            totals, chances, alone, spent = given
             return np.asarray((_bring(terms, totals + own[:, None]) - alone) @ chances - spent * own)
 
         kept = float(profit(samples[j : j + 1])[0])

@@ -172,9 +172,10 @@ class Params(BaseModel):
         names_differ((one.name for one in self.buyers or () if one.name is not None), "params.buyers")
         if self.has_cost_rows and self.sellers not in (None, len(self.cost)):
             raise InstanceError(f"is {self.sellers}; cost has rows for {len(self.cost)} sellers", field="params.sellers")
-        if self.task is None and any(one.task is None for one in self.buyers or (None,) if one is None or one.task is None):
+        without = self.buyers is None or any(one.task is None for one in self.buyers)
+        if self.task is None and without:
             raise InstanceError(
-                "is missing; it is the learning curve, such as { Z = 1, alpha = 1, beta = 1/2 } in quotes where a fraction",
+                'is missing; it is the learning curve, such as { Z = 1, alpha = 1, beta = "1/2" }',
                 field="params.task",
             )
         largest = max(
@@ -194,9 +195,8 @@ class Params(BaseModel):
                 f"makes {size:,} targets of {count} groups; at most {MOST_TARGETS:,} are taken", field="params.target_grid"
             )
         if self.best_target is not None and self.best_target.least_share * count > 1:
-            raise InstanceError(
-                f"is {self.best_target.least_share}; {count} groups cannot all have as much", field="params.best_target.least_share"
-            )
+            least = self.best_target.least_share
+            raise InstanceError(f"is {least}; {count} groups cannot all have as much", field="params.best_target.least_share")
         if self.growth is not None:
             for name in self.growth.groups or ():
                 if name not in self.group_names:

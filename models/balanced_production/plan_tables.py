@@ -82,13 +82,16 @@ def tables(market: Market, plan: ProductionPlan) -> dict[str, pd.DataFrame]:
     if path := growth_path(market):
         end = limit(market)
         rows = [
-            [f"{one.size:g}", *(part.get(name, np.nan) for part in (one.nash, one.joint) for name in ("revenue", "seller-profit"))]
+            [
+                f"{one.size:g}",
+                *(part.get(name, np.nan) for part in (one.nash, one.joint) for name in ("revenue", "seller-profit")),
+            ]
             for one in path
         ]
         if end is not None:
-            rows.append(["limit", end, end, end, end])
+            growth.append(["limit", end, end, end, end])
         names = ["market size", "revenue ratio", "profit ratio", "joint-profit revenue ratio", "joint-profit profit ratio"]
-        found["growth"] = pd.DataFrame(rows, columns=names)
+        found["growth"] = pd.DataFrame(growth, columns=names)
     return found
 
 

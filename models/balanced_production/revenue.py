@@ -34,8 +34,8 @@ class Revenue:
     share: FloatArray
 
     @cached_property
-    def _counts(self) -> FloatArray:
-        return np.flatnonzero((self.weight > 0) & (self.share > 0))
+    def _counts(self) -> IntArray:
+        return np.asarray(np.flatnonzero((self.weight > 0) & (self.share > 0)), dtype=np.int64)
 
     @cached_property
     def antes(self) -> FloatArray:
@@ -59,13 +59,13 @@ class Revenue:
         found = []
         for beta in np.unique(self.beta[k]):
             same = self.beta[k] == beta
-            sums = [np.cumsum(np.bincount(place[same], one[same], size)) for one in (height, drop)]
-            found.append((float(beta), *sums))
+            heights, drops = (np.cumsum(np.bincount(place[same], one[same], size)) for one in (height, drop))
+            found.append((float(beta), heights, drops))
         return found
 
     def begun(self, amount: FloatArray) -> IntArray:
         """How many of `antes` an amount has reached, of the amount's shape."""
-        return np.searchsorted(self.antes, amount, side="right")
+        return np.asarray(np.searchsorted(self.antes, amount, side="right"), dtype=np.int64)
 
     def value(self, amount: FloatArray, begun: IntArray | None = None) -> FloatArray:
         """The revenue of amounts of data, in payoff units, of their shape; with `begun` as if so many antes were reached."""

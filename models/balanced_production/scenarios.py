@@ -89,9 +89,7 @@ def baseline(market: Market, group: int) -> Found:
     >>> baseline(market, 0).profiles[0].production.samples.round(9).tolist()
     [2.5, 2.5]
     """
-    return _priced(
-        market, [group], lambda prices: market.baseline_game(group, prices[0]), lambda total: np.array([total])
-    )
+    return _priced(market, [group], lambda prices: market.baseline_game(group, prices[0]), lambda total: np.array([total]))
 
 
 def balanced(market: Market, target: NumberArray) -> Found:
@@ -125,7 +123,10 @@ def _priced(
             prices = np.array([market.prices[g][k] for g, k in zip(groups, places, strict=True)], dtype=object)
             some, scope = equilibria(game(prices))
             scopes.append(scope)
-            tried[places] = [PricedEquilibrium(prices, one, _price_gain(market, groups, prices, amounts(one.samples.sum()))) for one in some]
+            tried[places] = [
+                PricedEquilibrium(prices, one, _price_gain(market, groups, prices, amounts(float(one.samples.sum()))))
+                for one in some
+            ]
         return tried[places]
 
     options = [

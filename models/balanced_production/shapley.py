@@ -57,7 +57,7 @@ def coalitions(others: FloatArray) -> tuple[FloatArray, FloatArray]:
     k = int(counts.sum())
     if len(counts) <= 1:  # sellers who are alike: as likely to be preceded by any number of them
         totals = np.arange(k + 1) * (float(amounts[0]) if k else 0.0)
-        return totals, np.full(k + 1, 1 / (k + 1))
+        return np.asarray(totals, dtype=float), np.full(k + 1, 1 / (k + 1))
     totals, sizes, ways = np.zeros(1), np.zeros(1), np.zeros(1)
     for amount, count in zip(amounts, counts, strict=True):
         t = np.arange(count + 1)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
+from optmarket.arrays import FloatArray
 from optmarket.certificates import Equilibrium
 from optmarket.errors import ModelError, SolverError
 from optmarket.models.balanced_production.best_target import best_target_quantities
@@ -69,8 +68,8 @@ def solve(market: Market, options: Options) -> Answer:
     exact = None
     if options.exact and (exact := exact_revenue(market)) is None:
         raise ModelError(
-            "needs sellers of the same cost, one learning curve with a whole beta, and equilibria that are rational numbers with all "
-            "sellers alike",
+            "needs sellers of the same cost, one learning curve with a whole beta, and equilibria with all sellers alike "
+            "that are rational numbers",
             field="exact",
         )
     method = "closed-form" if options.exact and options.method == "auto" else options.method
@@ -122,7 +121,7 @@ def _closed(market: Market, group: int | None, game: Game, found: ProductionEqui
         return found
     if not is_symmetric(market, group):
         raise ModelError(
-            f"needs an equilibrium in which all sellers produce the same; for group {market.groups[group]} there is none in closed form",
+            f"needs an equilibrium in which all sellers produce the same; about {market.groups[group]} none is in closed form",
             field="method",
         )
     return _judged(game, np.full(market.sellers, symmetric_samples(market, group)))
@@ -143,13 +142,11 @@ def _cone(market: Market, group: int | None, game: Game, found: ProductionEquili
     return _judged(game, climbed(game, samples))
 
 
-def _judged(game: Game, samples: np.ndarray) -> ProductionEquilibrium:
+def _judged(game: Game, samples: FloatArray) -> ProductionEquilibrium:
     return ProductionEquilibrium(samples, deviation_gain(game, samples), potential(game, samples))
 
 
-def _notes(
-    market: Market, before: tuple[Found, ...], under: Found | None, found: dict[str, float]
-) -> tuple[str, ...]:
+def _notes(market: Market, before: tuple[Found, ...], under: Found | None, found: dict[str, float]) -> tuple[str, ...]:
     notes = [f"without a target: {scope}" for scope in dict.fromkeys(one.scope for one in before)]
     if under is not None:
         notes.append(f"under the target: {under.scope}")
@@ -165,13 +162,13 @@ def _notes(
             said = ", ".join(f"{float(one):.6g}" for one in prices)
             notes.append(f"reserve prices {said} earn the same about {market.groups[g]}; the lowest is charged")
     if found.get("joint-deviation-gain", 0.0) > 1e-9 * market.unit:
-        notes.append(
-            f"the source's profile (joint profit) is no equilibrium: a seller gains {found['joint-deviation-gain']:.6g} by leaving it"
-        )
+        gain = found["joint-deviation-gain"]
+        notes.append(f"the source's profile (joint profit) is no equilibrium: a seller gains {gain:.6g} by leaving it")
     if found.get("backfires"):
         notes.append("the target backfires: nothing is produced under it, and everybody loses all they had")
     if "best-target-value" in found:
-        notes.append("the best target is that of a global search, not proved to be the best" + (
-            f"; no allowed target brings more than {found['best-target-bound']:.9g}" if "best-target-bound" in found else ""
-        ))
+        notes.append(
+            "the best target is that of a global search, not proved to be the best"
+            + (f"; no allowed target brings more than {found['best-target-bound']:.9g}" if "best-target-bound" in found else "")
+        )
     return tuple(notes)
