@@ -56,10 +56,10 @@ class Revenue:
         place = np.searchsorted(self.antes, ante) + 1
         height, drop = (self.weight * self.limit)[k], (self.weight * self.alpha * self.share**-self.beta)[k]
         size = len(self.antes) + 1
-        found = []
+        found: list[tuple[float, FloatArray, FloatArray]] = []
         for beta in np.unique(self.beta[k]):
             same = self.beta[k] == beta
-            heights, drops = (np.cumsum(np.bincount(place[same], one[same], size)) for one in (height, drop))
+            heights, drops = (np.bincount(place[same], one[same], size).astype(float).cumsum() for one in (height, drop))
             found.append((float(beta), heights, drops))
         return found
 
