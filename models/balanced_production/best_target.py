@@ -68,7 +68,7 @@ def best_target(market: Market) -> BestTargetFound | None:
     def value(target: FloatArray) -> float:
         exact = np.array([*map(float, target)], dtype=object)
         one = market.with_target(exact)
-        found = balanced(one, exact).profiles[0]
+        found = balanced(one, exact, searched=False).profiles[0]
         under = outcome(one, floats(found.prices), found.production.samples, balanced=True)
         return under.parties(market)[asked.aim]
 

@@ -115,7 +115,7 @@ def potential(game: Game, samples: FloatArray) -> float:
     return total
 
 
-def equilibria(game: Game) -> tuple[list[ProductionEquilibrium], str]:
+def equilibria(game: Game, *, searched: bool = True) -> tuple[list[ProductionEquilibrium], str]:
     """Every distinct equilibrium found, those of most active sellers first, then those of largest potential.
 
     Sellers of equal cost: for each number m of active sellers all amounts at which the slope of their profit is 0 are tried, so
@@ -125,6 +125,8 @@ def equilibria(game: Game) -> tuple[list[ProductionEquilibrium], str]:
     Parameters
     ----------
     game : Game
+    searched : bool
+        Whether to search beyond the equilibria of sellers who produce the same, where these are all listed.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def equilibria(game: Game) -> tuple[list[ProductionEquilibrium], str]:
             if sellers <= EVERY_NUMBER
             else "the equilibria of most active sellers who produce the same; those of fewer are not listed"
         )
-    if not game.same_costs or sellers <= SEARCHED:
+    if not game.same_costs or (searched and sellers <= SEARCHED):
         profiles += [climbed(game, start) for start in _starts(game)]
         beyond = "equilibria found from several starts; there may be others"
         scope = f"{scope}, and {beyond}" if scope else beyond

@@ -55,11 +55,11 @@ def ratios_of(market: Market) -> dict[str, float]:
     """
     if market.target is None:
         return {}
-    found = [baseline(market, g).profiles[0] for g in range(len(market.groups))]
+    found = [baseline(market, g, searched=False).profiles[0] for g in range(len(market.groups))]
     prices = floats(np.array([one.prices[0] for one in found], dtype=object))
     samples = np.stack([one.production.samples for one in found], axis=1)
     before = outcome(market, prices, samples, balanced=False)
-    under = balanced(market, market.target).profiles[0]
+    under = balanced(market, market.target, searched=False).profiles[0]
     return ratios(market, before, outcome(market, floats(under.prices), under.production.samples, balanced=True))
 
 

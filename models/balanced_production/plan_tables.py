@@ -81,7 +81,7 @@ def tables(market: Market, plan: ProductionPlan) -> dict[str, pd.DataFrame]:
         found["best target"] = pd.DataFrame({"group": list(market.groups), "share": best.target})
     if path := growth_path(market):
         end = limit(market)
-        rows = [
+        growth: list[list[Any]] = [
             [
                 f"{one.size:g}",
                 *(part.get(name, np.nan) for part in (one.nash, one.joint) for name in ("revenue", "seller-profit")),

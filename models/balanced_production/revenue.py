@@ -54,7 +54,8 @@ class Revenue:
         k = self._counts
         ante = (self.alpha[k] / self.limit[k]) ** (1 / self.beta[k]) / self.share[k]
         place = np.searchsorted(self.antes, ante) + 1
-        height, drop = (self.weight * self.limit)[k], (self.weight * self.alpha * self.share**-self.beta)[k]
+        height = (self.weight * self.limit)[k]
+        drop = (self.weight * self.alpha)[k] * self.share[k] ** -self.beta[k]
         size = len(self.antes) + 1
         found: list[tuple[float, FloatArray, FloatArray]] = []
         for beta in np.unique(self.beta[k]):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optmarket.arrays import FloatArray, NumberArray
-from optmarket.models.balanced_production.equilibria import EQUILIBRIUM_GAIN, Game, ProductionEquilibrium, equilibria
+from optmarket.models.balanced_production.equilibria import EQUILIBRIUM_GAIN, ProductionEquilibrium, equilibria
 from optmarket.models.balanced_production.market import Market
 from optmarket.rationals import floats
 
@@ -78,7 +78,7 @@ def best_price(market: Market, group: int, samples: float) -> tuple[int, float]:
     return found.index(best), best
 
 
-def baseline(market: Market, group: int) -> Found:
+def baseline(market: Market, group: int, *, searched: bool = True) -> Found:
     """Equilibria about one group where no rule binds.
 
     Examples
@@ -89,10 +89,15 @@ def baseline(market: Market, group: int) -> Found:
     >>> baseline(market, 0).profiles[0].production.samples.round(9).tolist()
     [2.5, 2.5]
     """
-    return _priced(market, [group], lambda prices: market.baseline_game(group, prices[0]), lambda total: np.array([total]))
+    return _priced(
+        market,
+        [group],
+        lambda prices: equilibria(market.baseline_game(group, prices[0]), searched=searched),
+        lambda total: np.array([total]),
+    )
 
 
-def balanced(market: Market, target: NumberArray) -> Found:
+def balanced(market: Market, target: NumberArray, *, searched: bool = True) -> Found:
     """Equilibria under a target; the amounts of production are samples of all groups together.
 
     Examples
@@ -107,13 +112,16 @@ def balanced(market: Market, target: NumberArray) -> Found:
     return _priced(
         market,
         list(range(len(market.groups))),
-        lambda prices: market.balanced_game(target, prices),
+        lambda prices: equilibria(market.balanced_game(target, prices), searched=searched),
         lambda total: share * total,
     )
 
 
 def _priced(
-    market: Market, groups: Sequence[int], game: Callable[[NumberArray], Game], amounts: Callable[[float], FloatArray]
+    market: Market,
+    groups: Sequence[int],
+    play: Callable[[NumberArray], tuple[list[ProductionEquilibrium], str]],
+    amounts: Callable[[float], FloatArray],
 ) -> Found:
     tried: dict[tuple[int, ...], list[PricedEquilibrium]] = {}
     scopes: list[str] = []
@@ -121,7 +129,7 @@ def _priced(
     def at(places: tuple[int, ...]) -> list[PricedEquilibrium]:
         if places not in tried:
             prices = np.array([market.prices[g][k] for g, k in zip(groups, places, strict=True)], dtype=object)
-            some, scope = equilibria(game(prices))
+            some, scope = play(prices)
             scopes.append(scope)
             tried[places] = [
                 PricedEquilibrium(prices, one, _price_gain(market, groups, prices, amounts(float(one.samples.sum()))))

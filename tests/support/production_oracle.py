@@ -51,7 +51,9 @@ def potential_by_subsets(value: Callable[[float], float], samples: Sequence[floa
     return total
 
 
-def best_by_search(curves: Sequence[Curve], samples: Sequence[float], cost: float, j: int, points: int = 400) -> tuple[float, float]:
+def best_by_search(
+    curves: Sequence[Curve], samples: Sequence[float], cost: float, j: int, points: int = 400
+) -> tuple[float, float]:
     """Seller j's best amount and profit, by a fine grid and a search around each of its best points."""
 
     def profit(own: float) -> float:
@@ -63,7 +65,9 @@ def best_by_search(curves: Sequence[Curve], samples: Sequence[float], cost: floa
     values = [profit(own) for own in grid]
     best = max(zip(values, grid, strict=True))
     for k in sorted(range(1, points), key=lambda k: -values[k])[:6]:
-        found = minimize_scalar(lambda own: -profit(own), bounds=(grid[k - 1], grid[k + 1]), method="bounded", options={"xatol": 1e-12})
+        found = minimize_scalar(
+            lambda own: -profit(own), bounds=(grid[k - 1], grid[k + 1]), method="bounded", options={"xatol": 1e-12}
+        )
         best = max(best, (float(-found.fun), float(found.x)))
     return best[1], best[0]
 
