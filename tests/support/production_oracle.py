@@ -13,9 +13,12 @@ Curve = tuple[float, float, float, float, float]  # weight, Z, alpha, beta, shar
 
 def brings(curves: Sequence[Curve], amount: float) -> float:
     """What so many samples bring."""
-    if amount <= 0:
-        return 0.0
-    return sum(w * max(0.0, z - alpha * (share * amount) ** -beta) for w, z, alpha, beta, share in curves if share > 0)
+    total = 0.0
+    for w, z, alpha, beta, share in curves:
+        counted = share * amount
+        if counted > (alpha / z) ** (1 / beta):
+            total += w * (z - alpha * counted**-beta)
+    return total
 
 
 def shapley_by_permutations(value: Callable[[float], float], samples: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The sellers' game: Shapley division, best responses, the potential and equilibria, against a second program and closed forms."""
+"""The sellers' game: Shapley division, best responses, potential, equilibria, against a second program and closed forms."""
 
 from __future__ import annotations
 
@@ -117,7 +117,10 @@ def test_the_joint_profit_profile_is_left() -> None:
     game = one_curve(2, 0.1)
     samples = np.full(2, 10**0.5 / 2)
     assert seller_profits(game, samples) == pytest.approx(np.full(2, 0.1837722340), abs=1e-9)
-    assert deviation_gain(game, samples) == pytest.approx(0.06061041, abs=1e-8)
+    searched = best_by_search([(1.0, 1.0, 1.0, 1.0, 1.0)], samples.tolist(), 0.1, 0)
+    assert searched[0] == pytest.approx(2.637072, abs=1e-5)
+    assert deviation_gain(game, samples) == pytest.approx(searched[1] - 0.1837722340, abs=1e-9)
+    assert deviation_gain(game, samples) == pytest.approx(0.06061, abs=5e-6)
     assert deviation_gain(one_curve(3, 0.1), np.full(3, 10**0.5 / 3)) == pytest.approx(0.13586, abs=5e-6)
     assert deviation_gain(one_curve(5, 0.1), np.full(5, 10**0.5 / 5)) == pytest.approx(0.13883, abs=5e-6)
 
