@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,31 +153,46 @@ def equilibria(game: Game, *, searched: bool = True) -> tuple[list[ProductionEqu
         return [ProductionEquilibrium(np.zeros(sellers), deviation_gain(game, np.zeros(sellers)), 0.0)], (
             "nobody produces in any equilibrium: no seller would earn anything even alone"
         )
-    profiles: list[FloatArray] = []
+    found: list[ProductionEquilibrium] = []
     scope = ""
     if game.same_costs:
         numbers = range(sellers, 0, -1) if sellers <= EVERY_NUMBER else [largest_number_active(game)]
-        profiles = [np.where(np.arange(sellers) < m, x, 0.0) for m in numbers for x in equal_amounts(game, m)]
+        _keep(found, game, (np.where(np.arange(sellers) < m, x, 0.0) for m in numbers for x in equal_amounts(game, m)))
         scope = (
             "all equilibria in which active sellers produce the same"
             if sellers <= EVERY_NUMBER
             else "the equilibria of most active sellers who produce the same; those of fewer are not listed"
         )
-    if not game.same_costs or (searched and sellers <= SEARCHED):
-        profiles += [climbed(game, start) for start in _starts(game)]
+        if not found:
+            scope = "no equilibrium in which active sellers produce the same"
+    if not found or (searched and sellers <= SEARCHED):
+        if sellers > _most_different():
+            raise ModelError(
+                f"is {sellers}; {scope} was found among them, and others are searched for with at most {_most_different()} sellers",
+                field="params.sellers",
+            )
+        _keep(found, game, (climbed(game, start) for start in _starts(game)))
         beyond = "equilibria found from several starts; there may be others"
         scope = f"{scope}, and {beyond}" if scope else beyond
-    found: list[ProductionEquilibrium] = []
-    for samples in profiles:
-        samples = _in_order(game, samples)
+    found.sort(key=lambda one: (-one.active, -one.potential))
+    return found, scope
+
+
+def _keep(found: list[ProductionEquilibrium], game: Game, profiles: Iterable[FloatArray]) -> None:
+    """Add to a list the profiles that are equilibria and not yet in it."""
+    for profile in profiles:
+        samples = _in_order(game, profile)
         size = SAME_PROFILE * samples.max(initial=0.0)
         if any(np.abs(samples - other.samples).max() <= size for other in found):
             continue
         gain = deviation_gain(game, samples)
         if gain <= EQUILIBRIUM_GAIN * game.revenue.most:
             found.append(ProductionEquilibrium(samples, gain, potential(game, samples)))
-    found.sort(key=lambda one: (-one.active, -one.potential))
-    return found, scope
+
+
+def _most_different() -> int:
+    """The largest number of sellers who may all produce different amounts."""
+    return MOST_COALITIONS.bit_length()
 
 
 def _check_sellers(game: Game) -> None:
@@ -185,7 +200,7 @@ def _check_sellers(game: Game) -> None:
     if sellers > MOST_SELLERS:
         raise ModelError(f"is {sellers:,}; at most {MOST_SELLERS:,} sellers of the same cost are taken", field="params.sellers")
     if not game.same_costs:
-        most = MOST_COALITIONS.bit_length()
+        most = _most_different()
         if sellers > most:
             raise ModelError(
                 f"holds {sellers} sellers of different costs, and revenue is shared over all their coalitions: at most {most} "

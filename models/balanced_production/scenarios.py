@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optmarket.arrays import FloatArray, NumberArray
+from optmarket.errors import SolverError
 from optmarket.models.balanced_production.equilibria import EQUILIBRIUM_GAIN, ProductionEquilibrium, equilibria
 from optmarket.models.balanced_production.market import Market
 from optmarket.rationals import floats
@@ -156,6 +157,8 @@ def _priced(
     for places in everything:
         at(places)
     profiles = [one for some in tried.values() for one in some]
+    if not profiles:
+        raise SolverError("no equilibrium of the sellers' game was found, though there is one")
     good = [one for one in profiles if one.price_gain <= EQUILIBRIUM_GAIN * market.unit]
     scope = scopes[0]
     if size > 1:

@@ -208,3 +208,14 @@ def test_too_many_sellers_are_refused() -> None:
         equilibria(Game(revenue, np.linspace(0.01, 0.02, 14)))
     with pytest.raises(ModelError, match="at most 1,000"):
         equilibria(Game(revenue, np.full(1001, 0.01)))
+
+
+def test_sellers_of_one_cost_may_have_to_differ() -> None:
+    """A small group brings something only beside a large one: no equilibrium has active sellers who produce the same."""
+    one = np.ones(2)
+    game = Game(Revenue(np.array([6.0, 2.0]), one, one, one, np.array([0.9, 0.1])), np.array([0.11, 0.11]))
+    found, scope = equilibria(game)
+    assert found and found[0].deviation_gain <= 1e-12
+    reached = settled([(6.0, 1.0, 1.0, 1.0, 0.9), (2.0, 1.0, 1.0, 1.0, 0.1)], [0.11, 0.11])
+    assert any(one.samples == pytest.approx(sorted(reached, reverse=True), rel=1e-4) for one in found)
+    assert "may be others" in scope

@@ -105,6 +105,6 @@ def test_learning_curves_are_fitted(tmp_path: Path) -> None:
 )
 def test_bad_fits_are_refused(tmp_path: Path, rows: list[str], says: str) -> None:
     (tmp_path / "curves.csv").write_text("\n".join(["group,samples,accuracy", *rows]) + "\n")
-    with pytest.raises(om.InstanceError, match="curves.csv") as caught:
+    with pytest.raises(om.InstanceError, match=r"curves\.csv") as caught:
         solved(tmp_path, task="", groups='["a", "b"]', learning_curves_csv='"curves.csv"')
     assert says in str(caught.value)
