@@ -16,9 +16,9 @@ from optmarket.models.balanced_production.outcomes import outcome
 from optmarket.models.balanced_production.scenarios import balanced
 from optmarket.rationals import floats
 
-FIRST_TARGETS = 200  # targets of a grid that the search begins with
-REFINED = 3  # of them the best, from which it goes on
-EVALUATIONS = 400  # of each refinement
+FIRST_TARGETS = 80  # targets of a grid that the search begins with
+REFINED = 2  # of them the best, from which it goes on
+EVALUATIONS = 200  # of each refinement
 BOUNDED_AIMS = ("seller-profit", "total-surplus")
 
 
@@ -90,7 +90,7 @@ def best_target(market: Market) -> BestTargetFound | None:
 
     for k in np.argsort(-values, kind="stable")[:REFINED]:
         steps_around = grid[k, :-1] + np.concatenate([np.zeros((1, groups - 1)), np.eye(groups - 1) * 0.5 * free / steps])
-        options = {"initial_simplex": steps_around, "maxfev": EVALUATIONS, "xatol": 1e-9, "fatol": 1e-12 * market.unit}
+        options = {"initial_simplex": steps_around, "maxfev": EVALUATIONS, "xatol": 1e-8, "fatol": 1e-11 * market.unit}
         minimised: Any = minimize  # its stubs do not know these options
         found = minimised(lambda head: -value(allowed(head)), grid[k, :-1], method="Nelder-Mead", options=options)
         if -found.fun > most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -126,7 +127,7 @@ def equilibria(game: Game, *, searched: bool = True) -> tuple[list[ProductionEqu
     ----------
     game : Game
     searched : bool
-        Whether to search beyond the equilibria of sellers who produce the same, where these are all listed.
+        Whether to search beyond the equilibria of sellers who produce the same, where there are such, and from several starts.
 
     Returns
     -------
@@ -167,11 +168,13 @@ def equilibria(game: Game, *, searched: bool = True) -> tuple[list[ProductionEqu
             scope = "no equilibrium in which active sellers produce the same"
     if not found or (searched and sellers <= SEARCHED):
         if sellers > _most_different():
+            most = _most_different()
             raise ModelError(
-                f"is {sellers}; {scope} was found among them, and others are searched for with at most {_most_different()} sellers",
+                f"is {sellers}; {scope} was found among them, and others are searched for with at most {most} sellers",
                 field="params.sellers",
             )
-        _keep(found, game, (climbed(game, start) for start in _starts(game)))
+        starts = _starts(game)
+        _keep(found, game, (climbed(game, start) for start in (starts if searched else itertools.islice(starts, 1))))
         beyond = "equilibria found from several starts; there may be others"
         scope = f"{scope}, and {beyond}" if scope else beyond
     found.sort(key=lambda one: (-one.active, -one.potential))

@@ -211,11 +211,12 @@ def test_too_many_sellers_are_refused() -> None:
 
 
 def test_sellers_of_one_cost_may_have_to_differ() -> None:
-    """A small group brings something only beside a large one: no equilibrium has active sellers who produce the same."""
+    """A group with a small share of the target brings much, and only one seller produces enough to pass its ante."""
     one = np.ones(2)
-    game = Game(Revenue(np.array([6.0, 2.0]), one, one, one, np.array([0.9, 0.1])), np.array([0.11, 0.11]))
+    game = Game(Revenue(np.array([6.0, 2.0]), one, one, one, np.array([0.1, 0.9])), np.array([0.19, 0.19]))
     found, scope = equilibria(game)
-    assert found and found[0].deviation_gain <= 1e-12
-    reached = settled([(6.0, 1.0, 1.0, 1.0, 0.9), (2.0, 1.0, 1.0, 1.0, 0.1)], [0.11, 0.11])
-    assert any(one.samples == pytest.approx(sorted(reached, reverse=True), rel=1e-4) for one in found)
-    assert "may be others" in scope
+    reached = settled([(6.0, 1.0, 1.0, 1.0, 0.1), (2.0, 1.0, 1.0, 1.0, 0.9)], [0.19, 0.19])
+    assert [len(set(profile.samples)) for profile in found] == [2]
+    assert found[0].samples == pytest.approx(sorted(reached, reverse=True), rel=1e-5)
+    assert found[0].deviation_gain <= 1e-12
+    assert "no equilibrium in which active sellers produce the same" in scope
