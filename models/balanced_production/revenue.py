@@ -9,6 +9,8 @@ import numpy as np
 
 from optmarket.arrays import FloatArray, IntArray
 
+HALVINGS = 60  # of a piece no longer than its left end, which is below the rounding of floats
+
 
 @dataclass(frozen=True, eq=False)
 class Revenue:
@@ -118,7 +120,7 @@ class Revenue:
             if not rising.any():
                 break
             high = np.where(rising, np.minimum(right, 2 * high), high)
-        for _ in range(200):
+        for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
             rising = self._rise(middle, begun) > 0
             low, high = np.where(rising, middle, low), np.where(rising, high, middle)

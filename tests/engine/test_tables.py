@@ -28,6 +28,7 @@ from optmarket.solution_file import InstanceReference
 
 MARKET = "selling-information"
 TOGETHER = {  # instances that report all quantities of a market
+    "balanced-production": ("growth-of-one-group", "two-of-three-groups", "best-target-for-all", "safe-target"),
     "competing-buyers": ("two-values", "private-beliefs-bayesian-externality"),
     "data-externalities": (
         *("two-users", "de-correlation-literal", "platforms-help", "unknown-values", "unknown-value-of-one", "factor-30"),

@@ -168,7 +168,7 @@ def test_relabelling_sellers_and_splitting_a_term_change_nothing() -> None:
     order = [2, 0, 1]
     relabelled = equilibria(Game(revenue_of(curves), cost[order]))[0][0]
     assert relabelled.samples == pytest.approx(plain.samples[order], rel=1e-8)
-    halves = [(w / 2, *rest) for w, *rest in curves for _ in range(2)]
+    halves = [(w / 2, z, alpha, beta, share) for w, z, alpha, beta, share in curves for _ in range(2)]
     assert equilibria(Game(revenue_of(halves), cost))[0][0].samples == pytest.approx(plain.samples, rel=1e-8)
 
 

@@ -73,7 +73,7 @@ def test_all_best_reserve_prices_are_said(tmp_path: Path) -> None:
 
 
 def curve(n: float, limit: float, alpha: float, beta: float) -> float:
-    return limit - alpha * n**-beta
+    return float(limit - alpha * n**-beta)
 
 
 def test_learning_curves_are_fitted(tmp_path: Path) -> None:
