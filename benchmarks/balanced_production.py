@@ -15,9 +15,9 @@ from rich.table import Table
 
 from optmarket.models.balanced_production import Market, Params, formation
 from optmarket.models.balanced_production.equilibria import Game, deviation_gain, equilibria
-from optmarket.models.balanced_production.formation import simplex_grid
 from optmarket.models.balanced_production.revenue import Revenue
 from optmarket.models.balanced_production.shapley import coalitions
+from optmarket.models.balanced_production.thresholds_of_targets import simplex_grid
 
 
 def main() -> None:

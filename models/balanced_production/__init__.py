@@ -53,13 +53,13 @@ from optmarket.lp.program import LinearProgram
 from optmarket.modeling.registry import ModelSpec
 from optmarket.models.balanced_production.closed_forms import symmetric_limit, theory
 from optmarket.models.balanced_production.figure import draw
-from optmarket.models.balanced_production.formation import formation, thresholds
 from optmarket.models.balanced_production.market import Market
 from optmarket.models.balanced_production.mechanism import ProductionPlan
 from optmarket.models.balanced_production.outcomes import QUANTITIES, audit
 from optmarket.models.balanced_production.params import Params
 from optmarket.models.balanced_production.plan_tables import tables
 from optmarket.models.balanced_production.solver import METHODS, solve
+from optmarket.models.balanced_production.thresholds_of_targets import formation, thresholds
 
 __all__ = [
     "MODEL",

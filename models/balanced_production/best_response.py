@@ -50,7 +50,8 @@ def best_response(revenue: Revenue, totals: FloatArray, chances: FloatArray, cos
     Examples
     --------
     >>> one = np.ones(1)
-    >>> best_response(Revenue(one, one, one, one, one), np.zeros(1), one, 0.04)
+    >>> samples, profit_of_it = best_response(Revenue(one, one, one, one, one), np.zeros(1), one, 0.04)
+    >>> round(samples, 9), round(profit_of_it, 9)
     (5.0, 0.6)
     """
     most = revenue.most / cost  # who produces more loses

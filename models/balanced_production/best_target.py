@@ -10,10 +10,10 @@ import numpy as np
 
 from optmarket.arrays import FloatArray
 from optmarket.errors import ModelError
-from optmarket.models.balanced_production.formation import simplex_grid
 from optmarket.models.balanced_production.market import Market
 from optmarket.models.balanced_production.outcomes import outcome
 from optmarket.models.balanced_production.scenarios import balanced
+from optmarket.models.balanced_production.thresholds_of_targets import simplex_grid
 from optmarket.rationals import floats
 
 FIRST_TARGETS = 80  # targets of a grid that the search begins with

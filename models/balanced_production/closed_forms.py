@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 
 from optmarket.certificates import Claim
-from optmarket.models.balanced_production.formation import accuracy_constant, asked_targets, formation, forming_groups
 from optmarket.models.balanced_production.market import Market
+from optmarket.models.balanced_production.thresholds_of_targets import accuracy_constant, asked_targets, formation, forming_groups
 
 LARGEST_EXACT_ROOT = 6
 

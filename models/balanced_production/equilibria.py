@@ -222,7 +222,7 @@ def equal_amounts(game: Game, active: int) -> list[float]:
     --------
     >>> one = np.ones(1)
     >>> [round(x, 9) for x in equal_amounts(Game(Revenue(one, one, one, one, one), np.array([0.1, 0.1])), 2)]
-    [1.118033989, 2.5]
+    [2.5]
     """
     revenue, cost = game.revenue, float(game.cost[0])
     t = np.arange(1, active + 1)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optmarket.models.balanced_production.best_response import best_response
 from optmarket.models.balanced_production.equilibria import potential
-from optmarket.models.balanced_production.formation import formation, simplex_grid
 from optmarket.models.balanced_production.growth import growth_path
 from optmarket.models.balanced_production.market import Market
 from optmarket.models.balanced_production.mechanism import ProductionPlan
 from optmarket.models.balanced_production.shapley import coalitions
+from optmarket.models.balanced_production.thresholds_of_targets import formation, simplex_grid
 from optmarket.plotting import DARK, LIGHT, label, style
 from optmarket.rationals import floats
 from optmarket.solution import Solution
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 MAP_STEPS = 60  # of the map of targets: multiples of 1/60
 CURVE, CONTOURS = 41, 9
+ABOVE: dict[str, Any] = {"frameon": False, "fontsize": 6, "loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
 
 
 def draw(market: Market, plan: ProductionPlan, solution: Solution) -> Figure:
     """Shares in the data and, where they apply, ratios by market size, targets of three groups, and two sellers' replies."""
-    panels: list[Callable[[Axes], None]] = [lambda axes: _shares(axes, market, plan)]
+    panels: list[Callable[[Axes], None]] = []
+    if len(market.groups) > 1 or market.sellers != 2:
+        panels.append(lambda axes: _shares(axes, market, plan))
     if growth_path(market):
         panels.append(lambda axes: _growth(axes, market))
     if len(market.groups) == 3 and all(market.has_common_task):
@@ -57,10 +60,12 @@ def _shares(axes: Axes, market: Market, plan: ProductionPlan) -> None:
         axes.bar(place + 0.2, drawn, 0.4, color=DARK if formed else "1", edgecolor=DARK, label=words)
     axes.set_xticks(place, [label(name, 10, 2) for name in market.groups], rotation=45 if len(place) > 4 else 0)
     axes.set_ylabel("share of samples")
-    axes.legend(frameon=False, fontsize=7)
+    axes.legend(**ABOVE)
 
 
 def _growth(axes: Axes, market: Market) -> None:
+    from matplotlib.ticker import NullLocator
+
     path = growth_path(market)
     size = [one.size for one in path]
     for name, mark in (("revenue", "o"), ("seller-profit", "s"), ("buyer-surplus", "^")):
@@ -73,9 +78,11 @@ def _growth(axes: Axes, market: Market) -> None:
     axes.axhline(1, color=LIGHT, linewidth=0.6)
     if max(size) > 20 * min(size):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("market size")
     axes.set_ylabel("under target / without")
-    axes.legend(frameon=False, fontsize=6)
+    axes.legend(**ABOVE)
 
 
 def _targets(axes: Axes, market: Market) -> None:
@@ -86,14 +93,14 @@ def _targets(axes: Axes, market: Market) -> None:
     for chosen, color, words in ((~family.backfires, LIGHT, "does not backfire"), (family.backfires, DARK, "backfires")):
         axes.scatter(places[chosen, 0], places[chosen, 1], s=3, color=color, linewidths=0, label=words)
     if market.target is not None:
-        axes.plot(*(floats(market.target) @ corners), "x", color="white" if family.backfires.any() else DARK, markersize=6)
+        axes.plot(*(floats(market.target) @ corners), "o", color="1", markeredgecolor=DARK, markersize=5)
     for corner, name, where in zip(corners, market.groups, ("right", "left", "center"), strict=True):
         axes.annotate(
             label(name, 14), corner, xytext=(0, 6 if where == "center" else -10), textcoords="offset points", ha="center"
         )
     axes.set_aspect("equal")
     axes.axis("off")
-    axes.legend(frameon=False, fontsize=7, loc="upper right")
+    axes.legend(**ABOVE)
 
 
 def _two_sellers(axes: Axes, market: Market, plan: ProductionPlan) -> None:
@@ -111,7 +118,6 @@ def _two_sellers(axes: Axes, market: Market, plan: ProductionPlan) -> None:
         pair = (replies, amounts) if j == 0 else (amounts, replies)
         axes.plot(*pair, line, color=DARK, label=f"best response of seller {j + 1}")
     axes.plot(*plan.samples[:, g], "o", color=DARK, markersize=4)
-    axes.set_xlabel("samples of seller 1")
+    axes.set_xlabel(f"samples of seller 1 ({market.groups[g]})")
     axes.set_ylabel("samples of seller 2")
-    axes.set_title(label(f"{market.groups[g]}: replies and potential", 34))
-    axes.legend(frameon=False, fontsize=6)
+    axes.legend(**ABOVE)

@@ -45,7 +45,7 @@ def joint_profile(game: Game) -> JointProfit:
     >>> from optmarket.models.balanced_production.revenue import Revenue
     >>> one = np.ones(1)
     >>> found = joint_profile(Game(Revenue(one, one, one, one, one), np.array([0.1, 0.1])))
-    >>> round(found.samples[0], 6), round(found.profit, 6), round(found.deviation_gain, 5)
+    >>> round(float(found.samples[0]), 6), round(found.profit, 6), round(found.deviation_gain, 5)
     (1.581139, 0.183772, 0.06061)
     """
     if not game.same_costs:

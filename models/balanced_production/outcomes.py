@@ -12,10 +12,16 @@ from optmarket.arrays import FloatArray
 from optmarket.certificates import Audit
 from optmarket.modeling.registry import Quantity
 from optmarket.models.balanced_production.equilibria import deviation_gain
-from optmarket.models.balanced_production.formation import asked_targets, formation, forming_groups, safe_costs, thresholds
 from optmarket.models.balanced_production.market import Market
 from optmarket.models.balanced_production.mechanism import ProductionPlan
 from optmarket.models.balanced_production.shapley import coalitions, shapley_values
+from optmarket.models.balanced_production.thresholds_of_targets import (
+    asked_targets,
+    formation,
+    forming_groups,
+    safe_costs,
+    thresholds,
+)
 from optmarket.rationals import floats
 
 MONEY, COUNT, SAMPLES = "payoff units", "count", "samples"

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optmarket.arrays import FloatArray
 from optmarket.models.balanced_production.best_target import best_target
-from optmarket.models.balanced_production.formation import asked_targets, formation, forming_groups, thresholds
 from optmarket.models.balanced_production.growth import growth_path, limit
 from optmarket.models.balanced_production.market import Market
 from optmarket.models.balanced_production.mechanism import ProductionPlan
 from optmarket.models.balanced_production.outcomes import Outcome, outcome
 from optmarket.models.balanced_production.solver import scenarios
+from optmarket.models.balanced_production.thresholds_of_targets import asked_targets, formation, forming_groups, thresholds
 from optmarket.rationals import floats
 
 if TYPE_CHECKING:
@@ -84,18 +85,18 @@ def tables(market: Market, plan: ProductionPlan) -> dict[str, pd.DataFrame]:
         growth: list[list[Any]] = [
             [
                 f"{one.size:g}",
-                *(part.get(name, np.nan) for part in (one.nash, one.joint) for name in ("revenue", "seller-profit")),
+                *(part.get(name) for part in (one.nash, one.joint) for name in ("revenue", "seller-profit")),
             ]
             for one in path
         ]
         if end is not None:
             growth.append(["limit", end, end, end, end])
         names = ["market size", "revenue ratio", "profit ratio", "joint-profit revenue ratio", "joint-profit profit ratio"]
-        found["growth"] = pd.DataFrame(growth, columns=names)
+        found["growth"] = pd.DataFrame(growth, columns=names, dtype=object)
     return found
 
 
-def _of_scenario(one: Outcome, prices: np.ndarray, market: Market, prefix: str) -> dict[str, Any]:
+def _of_scenario(one: Outcome, prices: FloatArray, market: Market, prefix: str) -> dict[str, Any]:
     pays = (floats(market.value) >= prices) & (floats(market.value) > 0)
     weight = floats(market.count) * pays
     total = one.samples.sum()
@@ -108,8 +109,12 @@ def _of_scenario(one: Outcome, prices: np.ndarray, market: Market, prefix: str) 
     }
 
 
-def _ratio(new: np.ndarray, old: np.ndarray, market: Market) -> np.ndarray:
-    return np.where(old > 1e-12 * market.unit, new / np.where(old > 0, old, 1.0), np.nan)
+def _ratio(new: FloatArray, old: FloatArray, market: Market) -> pd.Series[Any]:
+    """Ratios; nothing where what is divided by is 0."""
+    import pandas as pd
+
+    least = 1e-12 * market.unit
+    return pd.Series([a / b if b > least else None for a, b in zip(new.tolist(), old.tolist(), strict=True)], dtype=object)
 
 
 def _equilibria(market: Market) -> pd.DataFrame:

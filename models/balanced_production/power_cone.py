@@ -40,7 +40,7 @@ def maximised(game: Game, samples: FloatArray) -> FloatArray:
     >>> from optmarket.models.balanced_production.revenue import Revenue
     >>> one = np.ones(1)
     >>> game = Game(Revenue(one, one, one, one, one), np.array([0.1, 0.1]))
-    >>> maximised(game, np.array([2.4, 2.6])).round(5).tolist()
+    >>> maximised(game, np.array([2.4, 2.6])).round(3).tolist()
     [2.5, 2.5]
     """
     active = np.flatnonzero(samples > 0)

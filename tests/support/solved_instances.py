@@ -18,6 +18,7 @@ SLOW = {
     *(f"competing-buyers/{name}" for name in ("three-uniform-bayesian", "ten-uniform-lower-ends")),
     *(f"competing-buyers/asymmetric-{ic}-{rule}" for ic in ("bayesian", "ex-post") for rule in ("strong-skewed", "weak-even")),
     *(f"competing-buyers/exponential-{ic}-{rule}" for ic in ("bayesian", "ex-post") for rule in ("strong-skewed", "weak-even")),
+    *("balanced-production/best-target", "balanced-production/best-target-for-all"),
     "competing-buyers/asymmetric-ex-post-strong-even",
     "competing-buyers/exponential-bayesian-strong-even",
 }

@@ -15,9 +15,9 @@ import optmarket as om
 from optmarket.models.balanced_production import Market, Params, formation, solve, thresholds
 from optmarket.models.balanced_production.best_target import best_target
 from optmarket.models.balanced_production.closed_forms import never_backfires
-from optmarket.models.balanced_production.formation import forming_groups, safe_costs, simplex_grid
 from optmarket.models.balanced_production.growth import growth_path, limit, ratios_of
 from optmarket.models.balanced_production.scenarios import balanced
+from optmarket.models.balanced_production.thresholds_of_targets import forming_groups, safe_costs, simplex_grid
 from optmarket.options import Options
 from optmarket.rationals import floats
 
@@ -47,7 +47,7 @@ def largest_threshold(rho: list[Fraction], target: list[Fraction]) -> Fraction:
     return best
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rho=st.lists(positive, min_size=3, max_size=3), target=targets())
 def test_thresholds_are_those_of_the_best_set_of_groups(rho: list[Fraction], target: list[Fraction]) -> None:
     market = market_of(potential_value=rho, cost=[1, 1, 1], target=target)
@@ -59,7 +59,7 @@ def test_thresholds_are_those_of_the_best_set_of_groups(rho: list[Fraction], tar
     assert game.revenue.threshold == pytest.approx(expected, rel=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rho=st.lists(positive, min_size=2, max_size=2), ratio=st.lists(positive, min_size=2, max_size=2), target=targets(2))
 def test_a_market_forms_if_and_only_if_an_equilibrium_has_data(
     rho: list[Fraction], ratio: list[Fraction], target: list[Fraction]
@@ -75,7 +75,7 @@ def test_a_market_forms_if_and_only_if_an_equilibrium_has_data(
     assert (found.quantities["samples"] > 0) == bool(forming_groups(market).any())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     rho=st.lists(positive, min_size=3, max_size=3),
     ratio=st.lists(share.filter(bool), min_size=3, max_size=3),
@@ -89,7 +89,7 @@ def test_equal_shares_of_groups_that_form_never_backfire(rho: list[Fraction], ra
     assert not formation(market, floats(np.array([target], dtype=object))).backfires[0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(target=targets())
 def test_every_other_target_backfires_somewhere(target: list[Fraction]) -> None:
     """With equal values and all costs at the threshold only targets that are uniform on their support survive."""
@@ -100,7 +100,7 @@ def test_every_other_target_backfires_somewhere(target: list[Fraction]) -> None:
     assert bool(formation(market, floats(np.array([target], dtype=object))).backfires[0]) is backfires
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     rho=st.lists(positive, min_size=3, max_size=3), ratio=st.lists(share.filter(bool), min_size=3, max_size=3), target=targets()
 )
@@ -174,7 +174,12 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "aim",
-    ["total-surplus", "revenue", pytest.param("seller-profit", marks=SLOW), pytest.param("buyer-surplus", marks=SLOW)],
+    [
+        "total-surplus",
+        pytest.param("revenue", marks=SLOW),
+        pytest.param("seller-profit", marks=SLOW),
+        pytest.param("buyer-surplus", marks=SLOW),
+    ],
 )
 def test_the_best_target_is_the_best_of_a_line(aim: str) -> None:
     plain: dict[str, Any] = {"buyers": [{"value": [4, 1]}, {"value": [3, 2]}], "cost": ["1/10", "1/5"], "sellers": 2}
