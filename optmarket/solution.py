@@ -263,7 +263,6 @@ class Solution:
         InstanceError
             If the object is not a solution of this format.
         """
-        import pandas as pd  # imported here because it is slow to import, and commands that only report an error do not need it
 
         read = solution_file.read(data, file)
         certificate = read.certificate
@@ -285,7 +284,7 @@ class Solution:
             audit=read.audit,
             claims=tuple(read.claims),
             mechanism=read.mechanism,
-            tables={name: pd.DataFrame(table.data, columns=table.columns) for name, table in read.tables.items()},
+            tables={name: _table_of(table.columns, table.data) for name, table in read.tables.items()},
             exact=read.exact,
             notes=tuple(read.notes),
             run=read.run,
@@ -311,6 +310,17 @@ class Solution:
             If the file cannot be written.
         """
         write_text(path, self.to_json(indent=1) + "\n")
+
+
+def _table_of(columns: list[str], rows: list[list[Any]]) -> pd.DataFrame:
+    """The inverse of `_table_to_dict`; a column with empty cells stays one of objects, where pandas would make them NaN."""
+    import pandas as pd  # imported here because it is slow to import, and commands that only report an error do not need it
+
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    for name in columns:
+        if not any(cell is None for cell in table[name]):
+            table[name] = table[name].infer_objects()
+    return table
 
 
 def _table_to_dict(table: pd.DataFrame) -> dict[str, Any]:

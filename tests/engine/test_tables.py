@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from support.command import Done
 from support.paths import ROOT
@@ -256,3 +257,12 @@ def test_the_command_refuses_what_is_no_solution(run: Callable[..., Done], tmp_p
     code, out, err = run("table", tmp_path / "no.json")
     assert (code, out) == (2, "") and len(err.splitlines()) == 1 and "no.json" in err
     assert run("table", tmp_path / "no.json", "--format", "html")[0] == 2
+
+
+def test_an_empty_cell_of_a_table_goes_through_a_file_and_back() -> None:
+    table = pd.DataFrame({"name": ["a", "b"], "ratio": pd.Series([0.5, None], dtype=object), "count": [1, 2]})
+    text = solved("a", tables={"ratios": table}).to_json()
+    back = Solution.from_dict(json.loads(text))
+    assert back.to_json() == text
+    assert back.tables["ratios"]["ratio"].tolist() == [0.5, None]
+    assert back.tables["ratios"]["count"].tolist() == [1, 2]

@@ -21,6 +21,7 @@ from optmarket.models.balanced_production.thresholds_of_targets import forming_g
 from optmarket.options import Options
 from optmarket.rationals import floats
 
+AIMS = ("revenue", "seller-profit", "buyer-surplus", "total-surplus")
 ONE = {"Z": 1, "alpha": 1, "beta": 1}
 share = st.fractions(min_value=0, max_value=1, max_denominator=50)
 positive = st.fractions(min_value=Fraction(1, 20), max_value=10, max_denominator=100)
@@ -169,20 +170,12 @@ def test_replicated_buyers_are_as_many_buyers() -> None:
     assert {name: other[name] for name in one} == pytest.approx(one, rel=1e-12)
 
 
-SLOW = pytest.mark.slow
-
-
 @pytest.mark.parametrize(
-    "aim",
-    [
-        "total-surplus",
-        pytest.param("revenue", marks=SLOW),
-        pytest.param("seller-profit", marks=SLOW),
-        pytest.param("buyer-surplus", marks=SLOW),
-    ],
+    ("aim", "sellers"),
+    [("total-surplus", 1), *(pytest.param(aim, 2, marks=pytest.mark.slow) for aim in AIMS)],
 )
-def test_the_best_target_is_the_best_of_a_line(aim: str) -> None:
-    plain: dict[str, Any] = {"buyers": [{"value": [4, 1]}, {"value": [3, 2]}], "cost": ["1/10", "1/5"], "sellers": 2}
+def test_the_best_target_is_the_best_of_a_line(aim: str, sellers: int) -> None:
+    plain: dict[str, Any] = {"buyers": [{"value": [4, 1]}, {"value": [3, 2]}], "cost": ["1/10", "1/5"], "sellers": sellers}
     market = market_of(**plain, best_target={"aim": aim, "least_share": "1/10"})
     found = best_target(market)
     assert found is not None
