@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optmarket.arrays import FloatArray, IntArray
-from optmarket.models.balanced_production.revenue import Revenue
+from optmarket.models.balanced_production.revenue import Revenue, midpoint
 
 CELLS = 2_000_000  # pieces times coalitions that are looked at in one go
 HALVINGS = 100
@@ -71,7 +71,7 @@ def best_response(revenue: Revenue, totals: FloatArray, chances: FloatArray, cos
         inside = (slope(low) > 0) & (slope(high) < 0)
         low, high, begun = low[inside], high[inside], begun[inside]
         for _ in range(HALVINGS if len(low) else 0):
-            middle = 0.5 * (low + high)
+            middle = midpoint(low, high)
             rising = slope(middle, begun) > 0
             low, high = np.where(rising, middle, low), np.where(rising, high, middle)
         candidates.append(0.5 * (low + high))

@@ -10,6 +10,7 @@ import numpy as np
 from optmarket.certificates import Claim
 from optmarket.models.balanced_production.market import Market
 from optmarket.models.balanced_production.thresholds_of_targets import accuracy_constant, asked_targets, formation, forming_groups
+from optmarket.tolerances import TIE
 
 LARGEST_EXACT_ROOT = 6
 
@@ -54,7 +55,8 @@ def is_symmetric(market: Market, group: int) -> bool:
         threshold = rho**power * power**power * (limit / (1 + power)) ** (1 + power) / alpha
         factor = (total / sellers) ** power * (Fraction(1 + power) / (Fraction(1, sellers**power) + power * total)) ** (power + 1)
         return bool(cost**power <= factor * threshold)
-    return bool(float(cost) <= symmetric_limit(sellers, beta) * float(rho) * accuracy_constant(*map(float, market.task)))
+    most = symmetric_limit(sellers, beta) * float(rho) * accuracy_constant(*map(float, market.task))
+    return bool(float(cost) <= most * (1 + TIE))
 
 
 def symmetric_samples(market: Market, group: int) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from optmarket.arrays import FloatArray
 from optmarket.errors import ModelError
 from optmarket.models.balanced_production.best_response import HALVINGS, best_response, profit
-from optmarket.models.balanced_production.revenue import Revenue
+from optmarket.models.balanced_production.revenue import Revenue, midpoint
 from optmarket.models.balanced_production.shapley import MOST_COALITIONS, coalitions, shapley_values
 from optmarket.tolerances import TIE
 
@@ -23,6 +23,7 @@ SWEEPS = 400
 NEWTON_STEPS = 30
 # Sellers up to which every number of active sellers is tried, and up to which searches look for profiles beyond these.
 EVERY_NUMBER, SEARCHED = 30, 6
+FEWER = 5  # numbers of active sellers that are tried below the largest that can stand, where not every number is
 MOST_SELLERS = 1000
 STARTS = 6
 
@@ -157,7 +158,9 @@ def equilibria(game: Game, *, searched: bool = True) -> tuple[list[ProductionEqu
     found: list[ProductionEquilibrium] = []
     scope = ""
     if game.same_costs:
-        numbers = range(sellers, 0, -1) if sellers <= EVERY_NUMBER else [largest_number_active(game)]
+        most = sellers if sellers <= EVERY_NUMBER else largest_number_active(game)
+        least = 0 if sellers <= EVERY_NUMBER else max(0, most - FEWER)
+        numbers = range(most, least, -1)
         _keep(found, game, (np.where(np.arange(sellers) < m, x, 0.0) for m in numbers for x in equal_amounts(game, m)))
         scope = (
             "all equilibria in which active sellers produce the same"
@@ -168,9 +171,9 @@ def equilibria(game: Game, *, searched: bool = True) -> tuple[list[ProductionEqu
             scope = "no equilibrium in which active sellers produce the same"
     if not found or (searched and sellers <= SEARCHED):
         if sellers > _most_different():
-            most = _most_different()
+            limit = _most_different()
             raise ModelError(
-                f"is {sellers}; {scope} was found among them, and others are searched for with at most {most} sellers",
+                f"is {sellers}; {scope} was found among them, and others are searched for with at most {limit} sellers",
                 field="params.sellers",
             )
         starts = _starts(game)
@@ -238,21 +241,22 @@ def equal_amounts(game: Game, active: int) -> list[float]:
     inside = (slope(low) > 0) & (slope(high) < 0)
     low, high, begun = low[inside], high[inside], begun[inside]
     for _ in range(HALVINGS if len(low) else 0):
-        middle = 0.5 * (low + high)
+        middle = midpoint(low, high)
         rising = slope(middle) > 0
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
     return [float(x) for x in 0.5 * (low + high)]
 
 
 def largest_number_active(game: Game) -> int:
-    """The largest number of sellers of equal cost who all produce the same in an equilibrium, by bisection.
+    """The largest number of sellers of equal cost who can all produce the same without one of them leaving, by bisection.
 
-    More sellers leave each with less, so that where m are too many, more are too.
+    More sellers leave each with less, so that where m are too many, more are too. Whether another would enter is left open.
     """
 
     def stand(active: int) -> bool:
-        profiles = [np.where(np.arange(len(game.cost)) < active, x, 0.0) for x in equal_amounts(game, active)]
-        return any(deviation_gain(game, one) <= EQUILIBRIUM_GAIN * game.revenue.most for one in profiles)
+        alone = Game(game.revenue, game.cost[:active])
+        good = EQUILIBRIUM_GAIN * game.revenue.most
+        return any(deviation_gain(alone, np.full(active, x)) <= good for x in equal_amounts(game, active))
 
     low, high = 1, len(game.cost)
     if stand(high):

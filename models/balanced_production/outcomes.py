@@ -204,6 +204,7 @@ def family_quantities(market: Market) -> dict[str, float]:
 
 SEARCHED_CELLS = 4_000_000  # pieces times coalitions times terms of revenue
 GOLDEN_STEPS = 90
+SMALLEST_AMOUNT = 1e-200  # relative to the end of a piece that begins at 0
 GOLDEN = (math.sqrt(5) - 1) / 2
 # Totals of coalitions of the others, how likely each is, what it brings alone, and the cost of a sample.
 Others = tuple[FloatArray, FloatArray, FloatArray, float]
@@ -273,7 +274,9 @@ def _gains(terms: FloatArray, samples: FloatArray, cost: FloatArray) -> FloatArr
     gains = np.zeros(len(samples))
     if not len(terms):
         return np.asarray(cost * samples)  # whoever produces what nobody pays for gains by stopping
-    antes = (terms[:, 2] / terms[:, 1]) ** (1 / terms[:, 3]) / terms[:, 4]
+    with np.errstate(over="ignore"):
+        antes = (terms[:, 2] / terms[:, 1]) ** (1 / terms[:, 3]) / terms[:, 4]
+    antes = antes[np.isfinite(antes)]
     most = float((terms[:, 0] * terms[:, 1]).sum())
     _, first, place = np.unique(np.stack([samples, cost], axis=1), axis=0, return_index=True, return_inverse=True)
     for kind, j in enumerate(first):
@@ -295,13 +298,14 @@ def _gains(terms: FloatArray, samples: FloatArray, cost: FloatArray) -> FloatArr
         # Revenue rises with the amount, so that a piece brings at most what its right end does at the left end's cost.
         promising = np.flatnonzero(at_ends[1:] + spent * (ends[1:] - ends[:-1]) > best)
         for k in range(0, len(promising), step):
-            low, high = ends[promising[k : k + step]], ends[promising[k : k + step] + 1]
+            # in logarithms, so that amounts of all sizes are found to the same relative precision
+            right = ends[promising[k : k + step] + 1]
+            low, high = np.log(np.maximum(ends[promising[k : k + step]], SMALLEST_AMOUNT * right)), np.log(right)
             for _ in range(GOLDEN_STEPS):
                 width = GOLDEN * (high - low)
-                left, right = high - width, low + width
-                rising = profit(left) < profit(right)
-                low, high = np.where(rising, left, low), np.where(rising, high, right)
-            best = max(best, float(profit(0.5 * (low + high)).max()))
+                rising = profit(np.exp(high - width)) < profit(np.exp(low + width))
+                low, high = np.where(rising, high - width, low), np.where(rising, high, low + width)
+            best = max(best, float(profit(np.exp(0.5 * (low + high))).max()))
         gains[place.ravel() == kind] = best - kept
     return gains
 

@@ -37,7 +37,9 @@ class Buyer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    value: tuple[NonnegativeExact, ...] = Field(description="what a unit of accuracy is worth to the buyer, for each group")
+    value: Annotated[tuple[NonnegativeExact, ...], Field(min_length=1)] = Field(
+        description="what a unit of accuracy is worth to the buyer, for each group"
+    )
     count: Count = Field(1, description="how many buyers are like this one, at least 1")
     name: str | None = Field(None, description="what to call the buyer in tables; default: the number")
     task: Tasks | None = Field(None, description="the buyer's own learning curve, or one for each group; default: params.task")

@@ -12,6 +12,19 @@ from optmarket.arrays import FloatArray, IntArray
 HALVINGS = 60  # of a piece no longer than its left end, which is below the rounding of floats
 
 
+def midpoint(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Where to halve intervals of amounts: their middle, or of wide ones that of the logarithms.
+
+    Examples
+    --------
+    >>> midpoint(np.array([2.0, 1e-100]), np.array([3.0, 1e100])).tolist()
+    [2.5, 1.0]
+    """
+    least = np.maximum(low, 1e-8 * high)
+    least = np.where(low > 0, low, least)
+    return np.asarray(np.where(high > 4 * least, np.sqrt(least) * np.sqrt(high), 0.5 * (low + high)))
+
+
 @dataclass(frozen=True, eq=False)
 class Revenue:
     """Revenue as a function of the amount n of data, ``sum_k w_k max(0, Z_k - alpha_k (s_k n)^(-beta_k))``.
@@ -36,35 +49,47 @@ class Revenue:
     share: FloatArray
 
     @cached_property
-    def _counts(self) -> IntArray:
-        return np.asarray(np.flatnonzero((self.weight > 0) & (self.share > 0)), dtype=np.int64)
+    def _term_antes(self) -> FloatArray:
+        """The amount of data at which each term begins to bring something, infinite for those that never do."""
+        pays = (self.weight > 0) & (self.share > 0)
+        with np.errstate(over="ignore"):
+            ante = (self.alpha / self.limit) ** (1 / self.beta) / np.where(pays, self.share, 1.0)
+        return np.where(pays, ante, np.inf)
 
     @cached_property
     def antes(self) -> FloatArray:
         """The amounts of data at which a term begins to bring something, sorted, each once; shape (at most K,)."""
-        k = self._counts
-        return np.unique((self.alpha[k] / self.limit[k]) ** (1 / self.beta[k]) / self.share[k])
+        return np.unique(self._term_antes[np.isfinite(self._term_antes)])
 
     @cached_property
     def most(self) -> float:
         """What data without end would bring, in payoff units."""
-        return float((self.weight * self.limit)[self._counts].sum())
+        return float((self.weight * self.limit)[np.isfinite(self._term_antes)].sum())
 
     @cached_property
     def _curves(self) -> list[tuple[float, FloatArray, FloatArray]]:
-        """For each beta: the sums of w Z and of w alpha s^-beta over the terms begun, by how many of `antes` are passed."""
-        k = self._counts
-        ante = (self.alpha[k] / self.limit[k]) ** (1 / self.beta[k]) / self.share[k]
-        place = np.searchsorted(self.antes, ante) + 1
-        height = (self.weight * self.limit)[k]
-        drop = (self.weight * self.alpha)[k] * self.share[k] ** -self.beta[k]
-        size = len(self.antes) + 1
+        """For each beta and number i of `antes` passed: the sum of w Z, and of ``w Z (ante / antes[i - 1])^beta``.
+
+        A term is ``w Z (1 - (n / ante)^-beta)``. Relative to the last ante passed, no power is above 1, whatever beta is.
+        """
+        kept = np.flatnonzero(np.isfinite(self._term_antes))
+        ante, height = self._term_antes[kept], (self.weight * self.limit)[kept]
+        place = np.searchsorted(self.antes, ante)
         found: list[tuple[float, FloatArray, FloatArray]] = []
-        for beta in np.unique(self.beta[k]):
-            same = self.beta[k] == beta
-            heights, drops = (np.bincount(place[same], one[same], size).astype(float).cumsum() for one in (height, drop))
-            found.append((float(beta), heights, drops))
+        for beta in np.unique(self.beta[kept]):
+            same = self.beta[kept] == beta
+            begins = np.bincount(place[same], height[same], len(self.antes)).astype(float)
+            drops = [0.0]
+            for k, new in enumerate(begins.tolist()):
+                carried = drops[-1] * float(self.antes[k - 1] / self.antes[k]) ** beta if k else 0.0
+                drops.append(carried + new)
+            found.append((float(beta), np.append(0.0, begins.cumsum()), np.array(drops)))
         return found
+
+    @cached_property
+    def _scale(self) -> FloatArray:
+        """The last ante passed, by how many are; 1 where none is."""
+        return np.append(1.0, self.antes)
 
     def begun(self, amount: FloatArray) -> IntArray:
         """How many of `antes` an amount has reached, of the amount's shape."""
@@ -72,30 +97,32 @@ class Revenue:
 
     def value(self, amount: FloatArray, begun: IntArray | None = None) -> FloatArray:
         """The revenue of amounts of data, in payoff units, of their shape; with `begun` as if so many antes were reached."""
-        begun = self.begun(amount) if begun is None else begun
-        safe = np.where(begun > 0, amount, 1.0)
+        begun, relative = self._relative(amount, begun)
         total = np.zeros(np.shape(amount))
         for beta, height, drop in self._curves:
-            total += height[begun] - drop[begun] * safe**-beta
+            total += height[begun] - drop[begun] * relative**-beta
         return np.asarray(total)
 
     def slope(self, amount: FloatArray, begun: IntArray | None = None) -> FloatArray:
         """The derivative of `value` by the amount; at an ante that from the right."""
-        begun = self.begun(amount) if begun is None else begun
-        safe = np.where(begun > 0, amount, 1.0)
+        begun, relative = self._relative(amount, begun)
         total = np.zeros(np.shape(amount))
         for beta, _, drop in self._curves:
-            total += beta * drop[begun] * safe ** (-beta - 1)
-        return np.asarray(total)
+            total += beta * drop[begun] * relative ** (-beta - 1)
+        return np.asarray(total / self._scale[begun])
 
     def curvature(self, amount: FloatArray, begun: IntArray | None = None) -> FloatArray:
         """The second derivative of `value` by the amount, at most 0."""
-        begun = self.begun(amount) if begun is None else begun
-        safe = np.where(begun > 0, amount, 1.0)
+        begun, relative = self._relative(amount, begun)
         total = np.zeros(np.shape(amount))
         for beta, _, drop in self._curves:
-            total -= beta * (beta + 1) * drop[begun] * safe ** (-beta - 2)
-        return np.asarray(total)
+            total -= beta * (beta + 1) * drop[begun] * relative ** (-beta - 2)
+        return np.asarray(total / self._scale[begun] / self._scale[begun])
+
+    def _relative(self, amount: FloatArray, begun: IntArray | None) -> tuple[IntArray, FloatArray]:
+        """How many antes count as reached, and the amount relative to the last of them."""
+        begun = self.begun(amount) if begun is None else begun
+        return begun, np.where(begun > 0, amount, 1.0) / self._scale[begun]
 
     @cached_property
     def threshold(self) -> float:

@@ -112,13 +112,13 @@ def _common_thresholds(market: Market, targets: FloatArray) -> FloatArray:
     order = np.argsort(-targets, axis=1, kind="stable")
     share = np.take_along_axis(targets, order, axis=1)
     value = rho[order]
-    with np.errstate(divide="ignore", over="ignore"):
-        drop = np.where(share > 0, value * share**-beta, np.where(value > 0, np.inf, 0.0))
+    # a group without a share brings nothing, however many samples there are
+    with np.errstate(over="ignore"):
+        drop = np.where(share > 0, value * np.where(share > 0, share, 1.0) ** -beta, np.where(value > 0, np.inf, 0.0))
     above, below = np.cumsum(value, axis=1), np.cumsum(drop, axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        average = above ** ((beta + 1) / beta) / below ** (1 / beta)
-    best = np.nan_to_num(average, nan=0.0, posinf=0.0).max(axis=1)
-    return np.asarray(best * accuracy_constant(limit, alpha, beta))
+    # tau_H with c_G inside the power, where numbers stay of one size
+    relative = np.divide(above * limit, (1 + beta) * alpha * below, out=np.zeros_like(above), where=below > 0)
+    return np.asarray((above * limit * beta / (1 + beta) * relative ** (1 / beta)).max(axis=1))
 
 
 def accuracy_constant(limit: float, alpha: float, beta: float) -> float:
@@ -129,7 +129,7 @@ def accuracy_constant(limit: float, alpha: float, beta: float) -> float:
     >>> accuracy_constant(1.0, 1.0, 1.0)
     0.25
     """
-    return float(beta * alpha ** (-1 / beta) * (limit / (1 + beta)) ** ((1 + beta) / beta))
+    return float(beta * limit / (1 + beta) * (limit / (1 + beta) / alpha) ** (1 / beta))
 
 
 def simplex_grid(groups: int, steps: int) -> Iterator[tuple[int, ...]]:
@@ -198,5 +198,6 @@ def safe_costs(market: Market) -> SafeCosts | None:
     ratio = float((floats(market.cost).min(axis=0) / thresholds(market)).max())
     simple = float(share.min() / share.max())
     weight = rho / rho.sum()
-    sharp = float((weight @ share**-beta) ** (-1 / beta) / (weight @ share))
+    least = share.min()  # powers of shares relative to it stay below 1
+    sharp = float(least * (weight @ (share / least) ** -beta) ** (-1 / beta) / (weight @ share))
     return SafeCosts(ratio, simple ** (beta + 1) / (float(rho.max() / rho.min()) * len(rho)), simple, sharp)

@@ -108,3 +108,25 @@ def test_bad_fits_are_refused(tmp_path: Path, rows: list[str], says: str) -> Non
     with pytest.raises(om.InstanceError, match=r"curves\.csv") as caught:
         solved(tmp_path, task="", groups='["a", "b"]', learning_curves_csv='"curves.csv"')
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"potential_value": "[1e140, 1]", "cost": "[1e-5, 1e-5]"},
+        {"cost": "[1e-140, 1e-140]"},
+        {"potential_value": "[1e-140, 1e-140]", "cost": "[1e-142, 1e-142]"},
+        {"task": "{ Z = 1, alpha = 1, beta = 50 }", "target": '["1/100", "99/100"]'},
+        {"task": "{ Z = 1, alpha = 1, beta = 50 }", "cost": "[1e-9, 1e-9]", "target": "[1e-9, 0.999999999]"},
+        {"task": "{ Z = 1, alpha = 3, beta = 0.001 }"},
+        {"task": '{ Z = 1, alpha = "101/100", beta = 0.01 }', "potential_value": "[1e9, 1]", "target": '["1/100", "99/100"]'},
+        {"task": "{ Z = 1, alpha = 1e100, beta = 2 }", "cost": "[1e-60, 1e-60]"},
+        {"task": "{ Z = 1e-100, alpha = 1, beta = 1 }"},
+        {"potential_value": "[0, 0]"},
+        {"sellers": "500"},
+    ],
+)
+def test_numbers_of_all_sizes(tmp_path: Path, params: dict[str, str]) -> None:
+    found = solved(tmp_path, **{"sellers": "2", "target": '["1/2", "1/2"]', **params})
+    assert found.good and found.proved
+    assert found.claims and all(claim.met for claim in found.claims)
