@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from optmarket.arrays import FloatArray, IntArray
-from optmarket.models.balanced_production.revenue import Revenue, midpoint
+from optmarket.models.balanced_production.revenue import Revenue, falling_root
 
 CELLS = 2_000_000  # pieces times coalitions that are looked at in one go
-HALVINGS = 100
 
 
 def profit(revenue: Revenue, totals: FloatArray, chances: FloatArray, cost: float, samples: FloatArray) -> FloatArray:
@@ -70,11 +71,11 @@ def best_response(revenue: Revenue, totals: FloatArray, chances: FloatArray, cos
 
         inside = (slope(low) > 0) & (slope(high) < 0)
         low, high, begun = low[inside], high[inside], begun[inside]
-        for _ in range(HALVINGS if len(low) else 0):
-            middle = midpoint(low, high)
-            rising = slope(middle, begun) > 0
-            low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-        candidates.append(0.5 * (low + high))
+
+        def curvature(at: FloatArray, begun: IntArray = begun) -> FloatArray:
+            return np.asarray(revenue.curvature(totals + at[:, None], begun) @ chances)
+
+        candidates.append(falling_root(partial(slope, begun=begun), curvature, low, high))
     amounts = np.concatenate(candidates)
     found = profit(revenue, totals, chances, cost, amounts)
     best = int(np.argmax(found))

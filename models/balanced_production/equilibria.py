@@ -10,8 +10,8 @@ import numpy as np
 
 from optmarket.arrays import FloatArray
 from optmarket.errors import ModelError
-from optmarket.models.balanced_production.best_response import HALVINGS, best_response, profit
-from optmarket.models.balanced_production.revenue import Revenue, midpoint
+from optmarket.models.balanced_production.best_response import best_response, profit
+from optmarket.models.balanced_production.revenue import Revenue, falling_root
 from optmarket.models.balanced_production.shapley import MOST_COALITIONS, coalitions, shapley_values
 from optmarket.tolerances import TIE
 
@@ -240,11 +240,11 @@ def equal_amounts(game: Game, active: int) -> list[float]:
 
     inside = (slope(low) > 0) & (slope(high) < 0)
     low, high, begun = low[inside], high[inside], begun[inside]
-    for _ in range(HALVINGS if len(low) else 0):
-        middle = midpoint(low, high)
-        rising = slope(middle) > 0
-        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    return [float(x) for x in 0.5 * (low + high)]
+
+    def curvature(x: FloatArray) -> FloatArray:
+        return np.asarray((revenue.curvature(np.multiply.outer(x, t), begun) * t).mean(axis=1))
+
+    return [float(x) for x in falling_root(slope, curvature, low, high)]
 
 
 def largest_number_active(game: Game) -> int:
@@ -293,7 +293,7 @@ def climbed(game: Game, start: FloatArray) -> FloatArray:
 
 
 def _newton(game: Game, x: FloatArray) -> FloatArray | None:
-    """A zero of the active sellers' slopes near a profile, on which the same antes are passed; None if there is none."""
+    """A zero of the active sellers' slopes as if the antes passed stayed as they are in a profile; None if none is found."""
     active = np.flatnonzero(x > 0)
     m = len(active)
     if m == 0:
@@ -321,8 +321,6 @@ def _newton(game: Game, x: FloatArray) -> FloatArray | None:
             return None
         if np.abs(step).max() <= 1e-15 * amounts.max():
             break
-    if (game.revenue.begun(members @ amounts) != begun).any():
-        return None
     found = np.zeros(len(x))
     found[active] = amounts
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,12 @@ import numpy as np
 
 from optmarket.arrays import FloatArray, IntArray
 
-HALVINGS = 60  # of a piece no longer than its left end, which is below the rounding of floats
+HALVINGS = 60  # after which intervals no longer than their left ends are below the rounding of floats
+NEWTON_STEPS = 60
+SETTLED = 4e-16  # relative: a step of Newton's method that is rounding
+TINY = 1e-300
+
+Function = Callable[[FloatArray], FloatArray]
 
 
 def midpoint(low: FloatArray, high: FloatArray) -> FloatArray:
@@ -23,6 +29,44 @@ def midpoint(low: FloatArray, high: FloatArray) -> FloatArray:
     least = np.maximum(low, 1e-8 * high)
     least = np.where(low > 0, low, least)
     return np.asarray(np.where(high > 4 * least, np.sqrt(least) * np.sqrt(high), 0.5 * (low + high)))
+
+
+def falling_root(slope: Function, curvature: Function, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Where slopes that fall, ever more slowly, reach 0 in intervals; above 0 at the left ends and below at the right ends.
+
+    Intervals are halved until their ends are of one size; then Newton's method rises to the root from the left, and never passes
+    it because the slope is convex.
+
+    Parameters
+    ----------
+    slope, curvature : callable
+        An amount for each interval -> the function there, and its derivative.
+    low, high : array, shape (I,)
+
+    Returns
+    -------
+    array, shape (I,)
+
+    Examples
+    --------
+    >>> one = np.ones(1)
+    >>> falling_root(lambda x: x**-2 - 0.25, lambda x: -2 * x**-3, one, 1e9 * one).round(12).tolist()
+    [2.0]
+    """
+    for _ in range(HALVINGS):
+        if not (high > 4 * low).any():
+            break
+        middle = midpoint(low, high)
+        rising = slope(middle) > 0
+        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+    for _ in range(NEWTON_STEPS):
+        above = np.maximum(0.0, slope(low))
+        step = np.where(above > 0, -above / np.minimum(curvature(low), -TINY), 0.0)
+        reached = np.minimum(low + step, high)
+        if (reached - low <= SETTLED * reached).all():
+            break
+        low = reached
+    return low
 
 
 @dataclass(frozen=True, eq=False)

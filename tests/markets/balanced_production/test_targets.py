@@ -16,7 +16,7 @@ from optmarket.models.balanced_production import Market, Params, formation, solv
 from optmarket.models.balanced_production.best_target import best_target
 from optmarket.models.balanced_production.closed_forms import never_backfires
 from optmarket.models.balanced_production.growth import growth_path, limit, ratios_of
-from optmarket.models.balanced_production.scenarios import balanced
+from optmarket.models.balanced_production.scenarios import balanced, baseline
 from optmarket.models.balanced_production.thresholds_of_targets import forming_groups, safe_costs, simplex_grid
 from optmarket.options import Options
 from optmarket.rationals import floats
@@ -66,7 +66,7 @@ def test_a_market_forms_if_and_only_if_an_equilibrium_has_data(
     rho: list[Fraction], ratio: list[Fraction], target: list[Fraction]
 ) -> None:
     cost = [one * r / 8 for one, r in zip(rho, ratio, strict=True)]
-    market = market_of(potential_value=rho, cost=cost, sellers=2, target=target)
+    market = market_of(potential_value=rho, cost=[[2 * one for one in cost], cost], target=target)
     family = formation(market, floats(np.array([target], dtype=object)))
     assume(abs(family.cost[0] / family.threshold[0] - 1) > 1e-6)
     found = solve(market, Options())
@@ -198,6 +198,19 @@ def test_prices_are_set_with_quantities_where_tasks_differ() -> None:
     high = solve(market_of(buyers=buyers, cost=["1/2500"]), Options())
     assert low.mechanism.to_json()["prices"] == [0.45] and high.mechanism.to_json()["prices"] == [1.0]
     assert all(one.certificate.proves(one.status) for one in (low, high))
+
+
+def test_prices_that_do_not_go_with_quantities_are_no_equilibria() -> None:
+    """At the production that goes with price 1, 45 cents earn more; one seller's game has two prices that each go with its own."""
+    low = [{"value": [1]}, {"value": ["9/20"], "task": {"Z": 1, "alpha": "1/10", "beta": 1}}]
+    found = baseline(market_of(buyers=low, cost=["1/10"]), 0)
+    assert [one.prices.tolist() for one in found.profiles] == [[Fraction(9, 20)]]
+    both = [{"value": [1], "task": {"Z": 1, "alpha": "1/10", "beta": 1}}, {"value": ["3/5"]}]
+    found = baseline(market_of(buyers=both, cost=["1/25"]), 0)
+    assert {one.prices[0] for one in found.profiles} == {Fraction(1), Fraction(3, 5)}
+    for one in found.profiles:
+        drop = 0.1 if one.prices[0] == 1 else 0.66  # revenue is 1 - 0.1 / n, or 1.2 - 0.66 / n
+        assert one.production.samples.tolist() == pytest.approx([(drop / 0.04) ** 0.5], rel=1e-9)
 
 
 def test_a_target_of_one_group_is_the_group_alone() -> None:
