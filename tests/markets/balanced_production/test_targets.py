@@ -201,7 +201,7 @@ def test_prices_are_set_with_quantities_where_tasks_differ() -> None:
 
 
 def test_prices_that_do_not_go_with_quantities_are_no_equilibria() -> None:
-    """At the production that goes with price 1, 45 cents earn more; one seller's game has two prices that each go with its own."""
+    """At the production that goes with price 1, 45 cents earn more; in another market two prices each go with their own."""
     low = [{"value": [1]}, {"value": ["9/20"], "task": {"Z": 1, "alpha": "1/10", "beta": 1}}]
     found = baseline(market_of(buyers=low, cost=["1/10"]), 0)
     assert [one.prices.tolist() for one in found.profiles] == [[Fraction(9, 20)]]
